@@ -1,0 +1,1 @@
+//! The supervisor's HTTP and local-socket interface: shapes, server and client.

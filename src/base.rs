@@ -1,0 +1,17 @@
+//! The words that everything else is written in: ids, names, time, terms and the limits of all of them.
+//!
+//! Nothing here has behaviour beyond parsing, printing and ordering. All of it is plain data that is the same on
+//! every node; nothing here may look at a clock, an environment or a random source.
+
+mod group;
+mod id;
+pub mod limits;
+mod name;
+mod seat;
+mod time;
+
+pub use group::{GroupId, GroupIdError};
+pub use id::{NodeId, NodeIdError};
+pub use name::{Name, NameError};
+pub use seat::{Seat, SeatError, Term};
+pub use time::{Mono, Now, Wall};

@@ -1,0 +1,17 @@
+//! The limits that more than one module has to know. A limit of one module only lives in that module.
+
+/// Largest value of a record, in bytes. Larger things travel as blobs.
+pub const RECORD_VALUE_BYTES: usize = 64 * 1024;
+/// Largest key of a record, in bytes.
+pub const RECORD_KEY_BYTES: usize = 512;
+/// Largest payload of one datagram, before the envelope of [`crate::net`], in bytes. With the envelope (32 bytes are
+/// set aside for it, encryption included) and the headers of IPv6 and UDP it stays below an Ethernet frame.
+pub const DATAGRAM_PAYLOAD_BYTES: usize = 1400;
+/// Largest frame of a stream, in bytes: a full page of records of the largest size, with room for their keys.
+pub const STREAM_FRAME_BYTES: usize = 1024 * 1024;
+/// Largest group config that may be applied, in bytes (it is one record's value, less its envelope).
+pub const CONFIG_BYTES: usize = 60 * 1024;
+/// Most members that a council can have.
+pub const COUNCIL_MAX: usize = 7;
+/// Most characters of a service, group or lock name.
+pub const NAME_CHARS: usize = 64;

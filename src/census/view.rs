@@ -1,0 +1,158 @@
+//! The shapes of the view. All of it is immutable and shared: a change makes a new [`GroupView`].
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{GroupId, NodeId, Term};
+use crate::records::value::{Desired, Health, MemberStatus, NodeFacts, ServiceState, Strategy, Topology};
+
+/// Whether a node answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Liveness {
+    /// It answers.
+    Alive,
+    /// It missed a probe and has not yet refuted it.
+    Suspect,
+    /// It is taken for dead.
+    Down,
+    /// It left in good order.
+    Left,
+}
+
+/// A node of the ring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeView {
+    /// Its id.
+    pub id: NodeId,
+    /// Where it is reached.
+    pub address: SocketAddr,
+    /// Whether it answers.
+    pub liveness: Liveness,
+    /// What it says of itself; the default until its record has arrived.
+    pub facts: Arc<NodeFacts>,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberView {
+    /// The node that it runs on.
+    pub node: NodeView,
+    /// What it says of its service.
+    pub status: Arc<MemberStatus>,
+    /// Whether it holds the leader's seat, as far as this node knows. Of this node itself: only while its own lease
+    /// runs.
+    pub leader: bool,
+    /// Whether it holds the updater's seat; as `leader`.
+    pub updater: bool,
+}
+
+impl MemberView {
+    /// Whether others may be sent to it: its node answers, its process is up, and its check does not say critical.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        matches!(self.node.liveness, Liveness::Alive | Liveness::Suspect)
+            && self.status.state == ServiceState::Up
+            && self.status.health != Health::Critical
+    }
+}
+
+/// Where the election of one seat stands, as seen from here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ElectionState {
+    /// The group has no such seat.
+    #[default]
+    None,
+    /// No holder is known, and one is sought.
+    Running,
+    /// No holder can be seated: too few members for a council, or too few voters answer.
+    NoQuorum,
+    /// A holder is known.
+    Finished,
+}
+
+/// Who holds a seat, as last heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeatView {
+    /// The holder.
+    pub node: NodeId,
+    /// Its term.
+    pub term: Term,
+}
+
+/// A group's council, as last heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CouncilView {
+    /// Who votes, in the order of their ids.
+    pub voters: Vec<NodeId>,
+    /// The steward's term and the step within it.
+    pub version: (Term, u64),
+}
+
+/// A group's config in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigView {
+    /// The revision's name, `SEQUENCE-HASH`.
+    pub revision: String,
+    /// The TOML text; empty after `unset`.
+    pub toml: Arc<str>,
+}
+
+/// A service group, as seen from one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupView {
+    /// Which group.
+    pub group: GroupId,
+    /// The members' topology (the one of the lowest node id, should they differ).
+    pub topology: Topology,
+    /// The members' update strategy; as `topology`.
+    pub strategy: Strategy,
+    /// The election of the leader.
+    pub election: ElectionState,
+    /// Why there is no leader, for a person; empty while there is one or none is sought.
+    pub election_why: String,
+    /// The last leader heard of.
+    pub leader: Option<SeatView>,
+    /// The election of the updater.
+    pub update_election: ElectionState,
+    /// The last updater heard of.
+    pub updater: Option<SeatView>,
+    /// The council.
+    pub council: Option<CouncilView>,
+    /// The config in force; none if none was ever applied.
+    pub config: Option<ConfigView>,
+    /// What the group should be; none if nobody said.
+    pub desired: Option<Desired>,
+    /// All members that were heard of and are not forgotten, by node id.
+    pub members: BTreeMap<NodeId, MemberView>,
+}
+
+impl GroupView {
+    /// A group of which nothing is known.
+    #[must_use]
+    pub fn empty(group: GroupId) -> Self {
+        Self {
+            group,
+            topology: Topology::Standalone,
+            strategy: Strategy::None,
+            election: ElectionState::None,
+            election_why: String::new(),
+            leader: None,
+            update_election: ElectionState::None,
+            updater: None,
+            council: None,
+            config: None,
+            desired: None,
+            members: BTreeMap::new(),
+        }
+    }
+
+    /// The members that others may be sent to, by node id.
+    pub fn serving(&self) -> impl Iterator<Item = &MemberView> {
+        self.members.values().filter(|member| member.serves())
+    }
+}

@@ -1,0 +1,1 @@
+//! The built-in demo service, which needs nothing installed.

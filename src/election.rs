@@ -1,0 +1,1 @@
+//! Who decides: seats, councils and leases.

@@ -1,0 +1,1 @@
+//! Sockets for the core: one UDP socket and one TCP listener on one port.

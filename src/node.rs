@@ -1,0 +1,1 @@
+//! The node: one state machine composed of ring, records, census and election.

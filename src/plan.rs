@@ -1,0 +1,1 @@
+//! What a service is: `plan.toml`, its config and its hooks.

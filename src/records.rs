@@ -1,0 +1,3 @@
+//! What is known: a gossiped last-writer-wins map.
+
+pub mod value;

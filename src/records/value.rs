@@ -1,0 +1,201 @@
+//! What the values of the known kinds of records say. They travel as JSON, so that a reader skips the fields that it
+//! does not know and a newer node can add some.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{NodeId, Term, Wall};
+
+/// What a node says of itself (key [`super::Key::node`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeFacts {
+    /// The machine's host name.
+    pub hostname: String,
+    /// The version of `sup` that runs there.
+    pub version: String,
+    /// The address that the node tells others.
+    pub ip: String,
+    /// Port of gossip (UDP) and sync (TCP).
+    pub gossip_port: u16,
+    /// Address of the HTTP interface.
+    pub http_ip: String,
+    /// Port of the HTTP interface.
+    pub http_port: u16,
+    /// Whether the node left in good order: written before it goes, so that nobody takes it for dead.
+    pub left: bool,
+}
+
+/// What a service's process is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceState {
+    /// Waits until the node has joined and synced, or given up on it.
+    WaitingForRing,
+    /// A required bind has no member that is up.
+    WaitingForBinds,
+    /// Topology `leader`, and no leader is known.
+    WaitingForLeader,
+    /// The `init` hook runs.
+    Initializing,
+    /// The process was launched and is not yet seen up.
+    Starting,
+    /// The process runs.
+    Up,
+    /// It was asked to stop.
+    Stopping,
+    /// Stopped on request.
+    Down,
+    /// It ended unasked, and is started again after a delay.
+    Backoff,
+    /// It cannot run until a person changes something.
+    Failed,
+    /// Known, nothing begun; also what an unknown state of a newer node reads as.
+    #[default]
+    #[serde(other)]
+    Loaded,
+}
+
+/// What the health check says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// It works.
+    Ok,
+    /// It works, with a complaint.
+    Warning,
+    /// It does not work.
+    Critical,
+    /// Not yet checked, or the check itself failed.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// How a group's members relate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topology {
+    /// One leads.
+    Leader,
+    /// All alike.
+    #[default]
+    #[serde(other)]
+    Standalone,
+}
+
+/// How changes reach a group's members.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// Everything applies at once.
+    AtOnce,
+    /// A few members at a time.
+    Rolling,
+    /// A config change applies at once; a release at the next start.
+    #[default]
+    #[serde(other)]
+    None,
+}
+
+/// What a member says of its service (key [`super::Key::service`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MemberStatus {
+    /// The topology that the service was loaded with.
+    pub topology: Topology,
+    /// The update strategy that it was loaded with.
+    pub strategy: Strategy,
+    /// What the process is doing.
+    pub state: ServiceState,
+    /// Why it is in that state, for a person; empty when there is nothing to say.
+    pub why: String,
+    /// What the health check said last.
+    pub health: Health,
+    /// Whether this member may hold the group's seats: loaded, installed, binds met, not stopped or failed.
+    pub eligible: bool,
+    /// How suited it is to lead; none while not known.
+    pub suitability: Option<u64>,
+    /// `origin/name/version` of its plan.
+    pub ident: String,
+    /// The release that it runs.
+    pub release: String,
+    /// The group config's revision that it has rendered; none for the plan's defaults.
+    pub config_revision: Option<String>,
+    /// The process id, while there is a process.
+    pub pid: Option<u32>,
+    /// Since when it is in this state.
+    pub since: Wall,
+    /// Restarts since it was loaded.
+    pub restarts: u32,
+    /// The plan's exported config values: what binds and other members see as this member's `cfg`.
+    pub exports: BTreeMap<String, serde_json::Value>,
+    /// Path values of the plan that templates show of a member (`pkg`): `svc_path`, `svc_config_path` and so on.
+    pub paths: BTreeMap<String, String>,
+}
+
+/// One revision of a group's config (key [`super::Key::config`]). The current one is the one with the newest stamp.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConfigRevision {
+    /// One more than the parent's.
+    pub sequence: u64,
+    /// The revision that this one was made from; none for the first. Two revisions with one parent were applied at
+    /// the same time on two sides: the older is superseded.
+    pub parent: Option<String>,
+    /// The TOML text; empty after `unset`.
+    pub toml: String,
+    /// When it was applied.
+    pub at: Wall,
+    /// The node that it was applied to.
+    pub by: Option<NodeId>,
+    /// What it is, for a person: `apply`, `rollback to 3-1a2b3c4d`, `unset`.
+    pub action: String,
+}
+
+/// What a group should be (key [`super::Key::desired`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Desired {
+    /// Whether its members should run.
+    pub state: DesiredState,
+    /// When it was set.
+    pub at: Wall,
+    /// The node that it was set on.
+    pub by: Option<NodeId>,
+}
+
+/// Whether a service should run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DesiredState {
+    /// It should not.
+    Down,
+    /// It should run.
+    #[default]
+    #[serde(other)]
+    Up,
+}
+
+/// Who holds a seat (key [`super::Key::seat`], fenced by the term).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SeatHolder {
+    /// The holder; none once it resigned.
+    pub node: Option<NodeId>,
+    /// The term that it holds, or held.
+    pub term: Term,
+}
+
+/// A group's council, as it is told to those who do not vote (key [`super::Key::council`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CouncilFacts {
+    /// Which genesis it stems from.
+    pub genesis: u64,
+    /// The steward's term and the step within it.
+    pub version: (Term, u64),
+    /// Who votes, in the order of their ids.
+    pub voters: Vec<NodeId>,
+}

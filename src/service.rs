@@ -1,0 +1,1 @@
+//! A running service: its state machine, hooks, health checks and binds.

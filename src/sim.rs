@@ -1,0 +1,1 @@
+//! A deterministic cluster of nodes on virtual time.

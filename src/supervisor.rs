@@ -1,0 +1,1 @@
+//! Wires the core to the world.
