@@ -1,0 +1,110 @@
+//! What the server needs of a supervisor.
+
+use std::future::Future;
+
+use tokio::sync::{broadcast, mpsc};
+
+use super::problem::Problem;
+use super::shape::{
+    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Event,
+    Explanation, Group, Groups, HealthReport, LogLine, LogsRequest, Members, Node, RollbackRequest, Service, Services,
+    StartRequest, Started, Target, UnsetRequest,
+};
+use crate::base::{GroupId, Name};
+
+/// Notices that something changed. A receiver that lags is told so by [`broadcast::error::RecvError::Lagged`], and
+/// looks at the state again.
+pub type Changes = broadcast::Receiver<Event>;
+
+/// Log lines, as they come. It ends when there are no more, or when the receiver is dropped.
+pub type Lines = mpsc::Receiver<LogLine>;
+
+/// What a supervisor can be asked. Cheap to clone: a handle, not the thing.
+///
+/// Nothing here waits for a service: an action returns once it is accepted, and who wants to see it done
+/// [subscribes](Self::subscribe) first and looks at the state at each change.
+pub trait Backend: Clone + Send + Sync + 'static {
+    /// This node.
+    fn node(&self) -> impl Future<Output = Result<Node, Problem>> + Send;
+
+    /// The nodes of the ring, this one included, by id.
+    fn members(&self) -> impl Future<Output = Result<Members, Problem>> + Send;
+
+    /// All groups that were heard of, without their members.
+    fn groups(&self) -> impl Future<Output = Result<Groups, Problem>> + Send;
+
+    /// One group, with its members. [`ProblemKind::UnknownGroup`](super::ProblemKind::UnknownGroup) if nobody heard of
+    /// it.
+    fn group(&self, group: &GroupId) -> impl Future<Output = Result<Group, Problem>> + Send;
+
+    /// The services that are loaded here.
+    fn services(&self) -> impl Future<Output = Result<Services, Problem>> + Send;
+
+    /// One service that is loaded here, with its last hook outputs and rendered files.
+    fn service(&self, service: &Name) -> impl Future<Output = Result<Service, Problem>> + Send;
+
+    /// What the last health check of a service of this node said.
+    fn health(&self, group: &GroupId) -> impl Future<Output = Result<HealthReport, Problem>> + Send;
+
+    /// Loads a service here and starts it; one that is loaded already, with the same plan and options, is started if
+    /// it was stopped. Joins the peers that the request names. Returns once the service is loaded.
+    fn start(&self, request: StartRequest) -> impl Future<Output = Result<Started, Problem>> + Send;
+
+    /// Stops, restarts or unloads a service of this node or, everywhere, of its group.
+    fn act(
+        &self,
+        action: Action,
+        target: &Target,
+        request: ActionRequest,
+    ) -> impl Future<Output = Result<Acted, Problem>> + Send;
+
+    /// Sets what the members of a group should be, those included that come later.
+    fn set_desired(
+        &self,
+        group: &GroupId,
+        request: DesiredRequest,
+    ) -> impl Future<Output = Result<Acted, Problem>> + Send;
+
+    /// Validates a config, and puts it in force for the group. Nothing is gossiped if it is refused
+    /// ([`ProblemKind::InvalidConfig`](super::ProblemKind::InvalidConfig), with places).
+    fn apply_config(
+        &self,
+        group: &GroupId,
+        request: ApplyRequest,
+    ) -> impl Future<Output = Result<ConfigApplied, Problem>> + Send;
+
+    /// A revision of a group's config; the one in force if none is named.
+    fn config(&self, group: &GroupId, revision: Option<&str>) -> impl Future<Output = Result<Config, Problem>> + Send;
+
+    /// The revisions of a group's config that are kept, the newest first.
+    fn config_history(&self, group: &GroupId) -> impl Future<Output = Result<ConfigHistory, Problem>> + Send;
+
+    /// Applies an earlier revision's text again; the parent of the one in force if none is named.
+    fn rollback_config(
+        &self,
+        group: &GroupId,
+        request: RollbackRequest,
+    ) -> impl Future<Output = Result<ConfigApplied, Problem>> + Send;
+
+    /// Takes the group's config away: the plan's defaults and each node's own settings remain.
+    fn unset_config(
+        &self,
+        group: &GroupId,
+        request: UnsetRequest,
+    ) -> impl Future<Output = Result<ConfigApplied, Problem>> + Send;
+
+    /// Output of a service of this node and of its hooks: the last lines, and with `follow` those to come.
+    fn logs(&self, service: &Name, request: LogsRequest) -> impl Future<Output = Result<Lines, Problem>> + Send;
+
+    /// Why a service is not up, who leads a group and why, in sentences, with the command to type next.
+    fn explain(&self, target: &Target) -> impl Future<Output = Result<Explanation, Problem>> + Send;
+
+    /// Notices of changes from now on.
+    fn subscribe(&self) -> Changes;
+
+    /// What Prometheus scrapes: its text format, version 0.0.4.
+    fn metrics(&self) -> impl Future<Output = Result<String, Problem>> + Send;
+
+    /// Asks the supervisor to stop its services, leave the ring and end. Returns once that has begun.
+    fn shutdown(&self) -> impl Future<Output = Result<(), Problem>> + Send;
+}

@@ -1,0 +1,1 @@
+//! Serves a [`Backend`](super::Backend).

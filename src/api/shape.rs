@@ -1,0 +1,30 @@
+//! The JSON that is spoken, both ways.
+//!
+//! Fields may be added, never renamed within `/v1`; a reader skips those that it does not know. Times are RFC 3339,
+//! durations are milliseconds with the unit in the name.
+
+mod action;
+mod config;
+mod event;
+mod group;
+mod log;
+mod node;
+mod service;
+mod start;
+mod time;
+
+pub use action::{Acted, Action, ActionRequest, DesiredRequest, Explanation, Scope, Target, TargetError};
+pub use config::{
+    ApplyRequest, Config, ConfigApplied, ConfigHistory, Revision, RevisionStatus, RollbackRequest, UnknownKeys,
+    UnsetRequest,
+};
+pub use event::{Event, EventKind};
+pub use group::{
+    Council, DesiredView, Group, GroupMember, Groups, Holder, MemberServiceState, Rollout, RolloutFailure,
+    RolloutStatus,
+};
+pub use log::{LogLine, LogStream, LogsRequest};
+pub use node::{Member, MemberState, Members, Node};
+pub use service::{Bind, FileHash, HealthReport, HookReport, Service, Services};
+pub use start::{BindSpec, BindSpecError, BindingMode, StartRequest, Started};
+pub use time::{Time, TimeError};

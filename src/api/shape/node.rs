@@ -1,0 +1,111 @@
+//! Nodes and the ring.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Time;
+use crate::base::NodeId;
+use crate::census::{Liveness, NodeView};
+
+/// `GET /v1/node`: this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its id.
+    pub node_id: NodeId,
+    /// Where others reach it.
+    pub address: String,
+    /// The machine's host name.
+    pub hostname: String,
+    /// The ring's name, where it has one.
+    pub ring: Option<String>,
+    /// The version of `sup`.
+    pub version: String,
+    /// When the supervisor started.
+    pub started_at: Time,
+    /// Whether the ring's traffic is encrypted.
+    pub encrypted: bool,
+    /// The supervisor's process id.
+    #[serde(default)]
+    pub pid: u32,
+    /// Where HTTP is served; none where it is switched off.
+    #[serde(default)]
+    pub http_address: Option<String>,
+    /// Where it keeps its data.
+    #[serde(default)]
+    pub data_dir: String,
+}
+
+/// `GET /v1/members`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Members {
+    /// The nodes of the ring, by id.
+    pub members: Vec<Member>,
+}
+
+/// A node of the ring, as seen from the one that answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its id.
+    pub node_id: NodeId,
+    /// Where it is reached.
+    pub address: String,
+    /// The machine's host name; empty until it is known.
+    pub hostname: String,
+    /// Whether it answers.
+    pub state: MemberState,
+    /// The version of `sup` there; empty until it is known.
+    pub version: String,
+}
+
+/// Whether a node answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemberState {
+    /// It answers.
+    Alive,
+    /// It missed a probe and has not yet refuted it.
+    Suspect,
+    /// It left in good order.
+    Left,
+    /// It was banned.
+    Departed,
+    /// It is taken for dead; also what an unknown state of a newer node reads as.
+    #[serde(other)]
+    Down,
+}
+
+impl MemberState {
+    /// The word that is shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Suspect => "suspect",
+            Self::Left => "left",
+            Self::Departed => "departed",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl From<Liveness> for MemberState {
+    fn from(liveness: Liveness) -> Self {
+        match liveness {
+            Liveness::Alive => Self::Alive,
+            Liveness::Suspect => Self::Suspect,
+            Liveness::Down => Self::Down,
+            Liveness::Left => Self::Left,
+        }
+    }
+}
+
+impl From<&NodeView> for Member {
+    fn from(view: &NodeView) -> Self {
+        Self {
+            node_id: view.id,
+            address: view.address.to_string(),
+            hostname: view.facts.hostname.clone(),
+            state: view.liveness.into(),
+            version: view.facts.version.clone(),
+        }
+    }
+}
