@@ -1,1 +1,19 @@
 //! Rendering of a service's files.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | [`context`] | what a template sees: a pure function of the view, the config and the plan |
+//! | [`render`](Templates) | templates become files, in memory |
+//! | [`helpers`] | Habitat's helpers |
+//! | [`write`] | files in memory become files on disk |
+//!
+//! When to render is decided by [`service`](crate::service); [`context_hash`] tells whether anything changed.
+
+pub mod context;
+mod helpers;
+mod render;
+mod write;
+
+pub use context::{Bind, Inputs, PkgContext, SysContext, context, context_hash};
+pub use render::{RenderError, RenderedFile, RenderedKind, Templates};
+pub use write::{Owner, WriteError, write};

@@ -1,0 +1,1 @@
+//! The part of JSON Schema that `config.schema.json` may use.

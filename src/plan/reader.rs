@@ -1,0 +1,1 @@
+//! Reading typed values out of a TOML text, every mistake with its place.
