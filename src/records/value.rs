@@ -3,9 +3,48 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::record::Record;
 use crate::base::{NodeId, Term, Wall};
+
+/// A value cannot be read or written: to be reported, and its record treated as if it were not there.
+#[derive(Debug, thiserror::Error)]
+pub enum ValueError {
+    /// The record is of a newer, incompatible version, or damaged by its writer.
+    #[error("the value of {key}, written by node {by}, cannot be read")]
+    Decode {
+        /// The record's key.
+        key: super::Key,
+        /// Who wrote it.
+        by: NodeId,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// It has a form that JSON has none for.
+    #[error("a value cannot be written as JSON")]
+    Encode(#[source] serde_json::Error),
+}
+
+/// What to put into a record to say `value`.
+///
+/// # Errors
+/// The value has a map whose keys are not texts; none of the types in this module has one.
+pub fn encode<T: Serialize>(value: &T) -> Result<Bytes, ValueError> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(ValueError::Encode)
+}
+
+/// What the record says; none if it was deleted.
+///
+/// # Errors
+/// It is not JSON, or not of the form of a `T`.
+pub fn decode<T: DeserializeOwned>(record: &Record) -> Result<Option<T>, ValueError> {
+    let Some(bytes) = &record.value else { return Ok(None) };
+    let failed = |source| ValueError::Decode { key: record.key.clone(), by: record.stamp.node, source };
+    serde_json::from_slice(bytes).map(Some).map_err(failed)
+}
 
 /// What a node says of itself (key [`super::Key::node`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,4 +237,58 @@ pub struct CouncilFacts {
     pub version: (Term, u64),
     /// Who votes, in the order of their ids.
     pub voters: Vec<NodeId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::{ConfigRevision, CouncilFacts, Desired, MemberStatus, NodeFacts, SeatHolder, ServiceState};
+    use super::{decode, encode};
+    use crate::base::{NodeId, Term};
+    use crate::records::{Record, Stamp};
+
+    fn record(value: impl Into<Bytes>) -> Record {
+        let stamp = Stamp { term: 0, time: 1, node: NodeId::from_u128(1) };
+        Record { key: "shared/x".parse().unwrap(), stamp, value: Some(value.into()) }
+    }
+
+    #[test]
+    fn a_value_reads_back_as_it_was_written() {
+        let status = MemberStatus { state: ServiceState::Up, pid: Some(7), eligible: true, ..Default::default() };
+        assert_eq!(decode(&record(encode(&status).unwrap())).unwrap(), Some(status));
+        let council = CouncilFacts { genesis: 9, version: (Term(2), 1), voters: vec![NodeId::from_u128(5)] };
+        assert_eq!(decode(&record(encode(&council).unwrap())).unwrap(), Some(council));
+    }
+
+    #[test]
+    fn what_a_newer_version_says_besides_is_skipped_and_what_an_older_one_omits_has_a_default() {
+        let newer = r#"{"state":"hibernating","moon":"full","health":"ok"}"#;
+        let status: MemberStatus = decode(&record(newer)).unwrap().unwrap();
+        assert_eq!(status, MemberStatus { health: super::Health::Ok, ..Default::default() });
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_an_error_that_names_the_record_and_its_writer() {
+        let error = decode::<Desired>(&record("{\"state\":")).unwrap_err().to_string();
+        assert_eq!(error, "the value of shared/x, written by node 00000000000000000000000000000001, cannot be read");
+    }
+
+    #[test]
+    fn a_deleted_record_says_nothing() {
+        let record = Record { value: None, ..record("") };
+        assert_eq!(decode::<NodeFacts>(&record).unwrap(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_garbage_makes_a_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let record = record(bytes);
+            // Most of it is an error, some is not; both are fine.
+            drop(decode::<MemberStatus>(&record));
+            drop(decode::<ConfigRevision>(&record));
+            drop(decode::<SeatHolder>(&record));
+        }
+    }
 }
