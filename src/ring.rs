@@ -1,1 +1,46 @@
 //! Who is alive.
+//!
+//! [`Ring`] is [foca](https://docs.rs/foca) (SWIM with suspicion) as one pure state machine, and what foca leaves out.
+//! In go datagrams, requests and responses of streams, outcomes of TCP probes and time; out come [`RingAction`]s:
+//! things to send, to ask and to store, and [`RingEvent`]s for whoever keeps the view.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | [`identity`](Identity) | who a member is on the wire: node id, address, generation |
+//! | [`profile`](Profile) | every number that depends on the network: periods, timeouts, the lease |
+//! | `message` | what travels: datagrams, requests, responses, and their limits |
+//! | `action` | what the ring asks of its driver, and what it tells |
+//! | `machine` | [`Ring`] itself: inputs to the parts below, time, the queue of actions |
+//! | `swim` | foca in its cage: calls go in, packets, timers and notices come out |
+//! | `packet` | reading foca's packets before foca does, to keep talk about our own id away from it |
+//! | `alarm` | the one heap of timers, foca's and ours |
+//! | `view` | members as everybody else sees them |
+//! | `watch` | each node pings its successor, so that every member is looked at once a period |
+//! | `opinion` | the second opinion before a death sentence: who was asked, what they said, the verdict |
+//! | `suspicion` | driving opinions and suspicions to withdrawal or death |
+//! | `news` | deaths and departures, told directly and passed on |
+//! | `exchange` | push/pull of the membership over streams: at join, periodically, with the dead |
+//! | `rejoin` | finding the ring again when alone |
+//! | `usurp` | two processes with one id |
+//!
+//! What it does not do: it opens no socket, reads no clock, stores nothing, and knows nothing of records, services or
+//! elections. A member's generation is never a node id, a lease holder or a fencing token: it changes whenever the
+//! ring took the node for dead.
+//!
+//! Local health awareness (Lifeguard: a starved node doubts itself before others) belongs into `suspicion`, where
+//! timeouts are looked up from the profile; it is not there yet.
+
+mod action;
+mod identity;
+mod machine;
+mod message;
+mod profile;
+
+pub use action::{DownHow, Member, MemberState, Remembered, RingAction, RingEvent};
+pub use identity::Identity;
+pub use machine::{Ring, RingConfig};
+pub use message::{
+    ActiveMember, EXCHANGE_MEMBERS_MAX, News, NewsKind, ProbeOutcome, RingDatagram, RingRequest, RingResponse,
+    StreamError,
+};
+pub use profile::{Profile, ProfileError};
