@@ -1,23 +1,13 @@
 //! What a node keeps on disk: the words in which the core asks for it, and gets it back.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use super::key::Key;
 use super::record::Record;
 use crate::base::{GroupId, NodeId, Wall};
-
-/// A member that was known once: where to look for the ring after a restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Remembered {
-    /// Who it is.
-    pub id: NodeId,
-    /// Where it was heard of last.
-    pub address: SocketAddr,
-}
+pub use crate::ring::Remembered;
 
 /// One thing to store. A batch of them is stored whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,97 @@
+//! Builds the view of one group from the index.
+
+use std::collections::BTreeMap;
+
+use crate::base::{GroupId, NodeId, Seat};
+use crate::records::value::{Strategy, Topology};
+
+use super::config;
+use super::index::{Census, GroupEntry};
+use super::view::{ConfigView, CouncilView, ElectionState, GroupView, Liveness, MemberView, SeatView};
+
+/// The view of `group` as of now.
+pub(super) fn group(census: &Census, group: &GroupId) -> GroupView {
+    let mut view = GroupView::empty(group.clone());
+    let Some(entry) = census.groups.get(group) else { return view };
+    let (topology, strategy) = rules(census, entry);
+    view.topology = topology;
+    view.strategy = strategy;
+    view.council =
+        entry.council.as_ref().map(|council| CouncilView { voters: council.voters.clone(), version: council.version });
+    (view.election, view.election_why) = election(census, entry, &Seat::Leader, topology == Topology::Leader);
+    (view.update_election, _) = election(census, entry, &Seat::Updater, strategy == Strategy::Rolling);
+    view.leader = holder(census, entry, &Seat::Leader, view.election);
+    view.updater = holder(census, entry, &Seat::Updater, view.update_election);
+    view.config = config::current(&entry.configs)
+        .map(|(revision, value)| ConfigView { revision: revision.clone(), toml: value.toml.as_str().into() });
+    view.desired.clone_from(&entry.desired);
+    view.members = members(census, entry, &view);
+    view
+}
+
+fn members(census: &Census, entry: &GroupEntry, view: &GroupView) -> BTreeMap<NodeId, MemberView> {
+    let mut members = BTreeMap::new();
+    for (id, status) in &entry.members {
+        let Some(node) = census.nodes.get(id) else { continue };
+        let holds = |seat: &Seat, seated: Option<SeatView>| {
+            if *id == census.me {
+                entry.held.contains_key(seat)
+            } else {
+                seated.is_some_and(|seated| seated.node == *id)
+            }
+        };
+        members.insert(
+            *id,
+            MemberView {
+                node: node.clone(),
+                status: std::sync::Arc::clone(status),
+                leader: holds(&Seat::Leader, view.leader),
+                updater: holds(&Seat::Updater, view.updater),
+            },
+        );
+    }
+    members
+}
+
+/// The rules of the lowest alive member, so that all agree on them while a change of them goes round.
+fn rules(census: &Census, entry: &GroupEntry) -> (Topology, Strategy) {
+    let alive = |id: &NodeId| census.nodes.get(id).is_some_and(|node| node.liveness == Liveness::Alive);
+    let chosen = entry.members.iter().find(|(id, _)| alive(id)).or_else(|| entry.members.iter().next());
+    chosen.map(|(_, status)| (status.topology, status.strategy)).unwrap_or_default()
+}
+
+fn election(census: &Census, entry: &GroupEntry, seat: &Seat, has_seat: bool) -> (ElectionState, String) {
+    if let Some((state, why)) = entry.elections.get(seat) {
+        return (*state, why.clone());
+    }
+    if !has_seat {
+        return (ElectionState::None, String::new());
+    }
+    // A group in whose elections this node has no part: only what is published can be told.
+    let answers = |id: &NodeId| {
+        census.nodes.get(id).is_some_and(|node| matches!(node.liveness, Liveness::Alive | Liveness::Suspect))
+    };
+    let seated = entry.seats.get(seat).and_then(|holder| holder.node).is_some_and(|node| answers(&node));
+    if seated {
+        return (ElectionState::Finished, String::new());
+    }
+    let quorum_lost = entry
+        .council
+        .as_ref()
+        .is_some_and(|council| council.voters.iter().filter(|id| answers(id)).count() <= council.voters.len() / 2);
+    if quorum_lost {
+        (ElectionState::NoQuorum, "too few voters of its council answer".to_owned())
+    } else {
+        (ElectionState::Running, String::new())
+    }
+}
+
+fn holder(census: &Census, entry: &GroupEntry, seat: &Seat, election: ElectionState) -> Option<SeatView> {
+    if let Some(term) = entry.held.get(seat) {
+        return Some(SeatView { node: census.me, term: *term });
+    }
+    match election {
+        ElectionState::None | ElectionState::NoQuorum => None,
+        ElectionState::Running | ElectionState::Finished => entry.last_holder.get(seat).copied(),
+    }
+}

@@ -1,0 +1,380 @@
+//! The index of membership and records by group, from which the views are built.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::base::{GroupId, NodeId, Seat, Term};
+use crate::records::value::{
+    self, ConfigRevision, CouncilFacts, Desired, MemberStatus, NodeFacts, SeatHolder, ValueError,
+};
+use crate::records::{Key, Kind, Record, Stamp};
+
+use super::build;
+use super::config::{self, ConfigEntry};
+use super::view::{ElectionState, GroupView, Liveness, NodeView, SeatView};
+
+/// The view of the ring, kept up to date as membership and records change.
+#[derive(Debug, Clone)]
+pub struct Census {
+    pub(super) me: NodeId,
+    pub(super) nodes: BTreeMap<NodeId, NodeView>,
+    /// What nodes say of themselves that the ring does not know yet: a record may outrun the membership.
+    pub(super) facts: BTreeMap<NodeId, Arc<NodeFacts>>,
+    pub(super) groups: BTreeMap<GroupId, GroupEntry>,
+    /// The groups that a node is a member of: what has to be rebuilt when the node changes.
+    memberships: BTreeMap<NodeId, BTreeSet<GroupId>>,
+    views: BTreeMap<GroupId, Arc<GroupView>>,
+    watched: BTreeSet<GroupId>,
+    dirty: BTreeSet<GroupId>,
+    nodes_changed: bool,
+}
+
+/// All that is known of one group.
+#[derive(Debug, Clone, Default)]
+pub(super) struct GroupEntry {
+    pub(super) members: BTreeMap<NodeId, Arc<MemberStatus>>,
+    pub(super) seats: BTreeMap<Seat, SeatHolder>,
+    /// The last holder that each seat had: shown until the next one is known, so that a hand-over does not make
+    /// everybody render a config without a leader in between.
+    pub(super) last_holder: BTreeMap<Seat, SeatView>,
+    pub(super) council: Option<CouncilFacts>,
+    pub(super) configs: BTreeMap<String, (Stamp, Arc<ConfigRevision>)>,
+    pub(super) desired: Option<Desired>,
+    /// What this node's own election of a seat says; none for groups in whose elections it has no part.
+    pub(super) elections: BTreeMap<Seat, (ElectionState, String)>,
+    /// The seats that this node holds.
+    pub(super) held: BTreeMap<Seat, Term>,
+}
+
+impl GroupEntry {
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.configs.is_empty() && self.desired.is_none() && self.elections.is_empty()
+    }
+}
+
+/// What [`Census::refresh`] found changed.
+#[must_use]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Whether the list of nodes changed.
+    pub nodes: bool,
+    /// The watched groups whose views changed.
+    pub groups: Vec<GroupId>,
+}
+
+/// A record cannot be read. It is ignored here, and carried along for those who can.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("record {key} cannot be read: {why}")]
+pub struct Unreadable {
+    /// Which record.
+    pub key: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Unreadable {
+    fn of(record: &Record, error: &ValueError) -> Self {
+        let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+        Self { key: record.key.to_string(), why: format!("{error}{cause}") }
+    }
+}
+
+/// Of two configs that were applied at the same time, this one lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Superseded {
+    /// Of which group.
+    pub group: GroupId,
+    /// The revision that lost.
+    pub revision: String,
+    /// The one in force.
+    pub by: String,
+}
+
+impl Census {
+    /// An empty view, as seen from `me`.
+    #[must_use]
+    pub fn new(me: NodeId) -> Self {
+        Self {
+            me,
+            nodes: BTreeMap::new(),
+            facts: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            memberships: BTreeMap::new(),
+            views: BTreeMap::new(),
+            watched: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            nodes_changed: false,
+        }
+    }
+
+    /// The ring knows this of a node.
+    pub fn set_node(&mut self, id: NodeId, address: SocketAddr, liveness: Liveness) {
+        let facts = self.facts.get(&id).cloned().unwrap_or_default();
+        let liveness = match liveness {
+            // It said goodbye before it fell silent: that silence is not a death.
+            Liveness::Down | Liveness::Suspect if facts.left => Liveness::Left,
+            Liveness::Alive | Liveness::Suspect | Liveness::Down | Liveness::Left => liveness,
+        };
+        let view = NodeView { id, address, liveness, facts };
+        if self.nodes.get(&id) != Some(&view) {
+            self.nodes.insert(id, view);
+            self.touch_node(id);
+        }
+    }
+
+    /// Nothing is known of a node any more.
+    pub fn forget_node(&mut self, id: NodeId) {
+        self.facts.remove(&id);
+        if self.nodes.remove(&id).is_some() {
+            self.touch_node(id);
+        }
+    }
+
+    /// Takes in a record that was added, changed, deleted (`record.value` is none) or dropped.
+    ///
+    /// # Errors
+    /// Its value cannot be read. Then the view keeps what it had.
+    pub fn apply(&mut self, record: &Record) -> Result<Option<Superseded>, Unreadable> {
+        let unreadable = |error: ValueError| Unreadable::of(record, &error);
+        match record.key.kind() {
+            Kind::Node(id) => {
+                let facts: Option<NodeFacts> = value::decode(record).map_err(unreadable)?;
+                self.set_facts(id, facts);
+            }
+            Kind::Service(group, id) => {
+                let status: Option<MemberStatus> = value::decode(record).map_err(unreadable)?;
+                self.set_member(&group, id, status);
+            }
+            Kind::Config(group, revision) => {
+                let value: Option<ConfigRevision> = value::decode(record).map_err(unreadable)?;
+                return Ok(self.set_config(&group, revision, record.stamp, value));
+            }
+            Kind::Desired(group) => {
+                let desired = value::decode(record).map_err(unreadable)?;
+                self.change(&group, |entry| entry.desired = desired);
+            }
+            Kind::Seat(group, seat) => {
+                let holder: Option<SeatHolder> = value::decode(record).map_err(unreadable)?;
+                self.change(&group, |entry| entry.set_seat(seat, holder));
+            }
+            Kind::Council(group) => {
+                let council = value::decode(record).map_err(unreadable)?;
+                self.change(&group, |entry| entry.council = council);
+            }
+            Kind::Unknown => {}
+        }
+        Ok(None)
+    }
+
+    /// A record is gone from this node without a tombstone.
+    pub fn forget(&mut self, key: &Key) {
+        match key.kind() {
+            Kind::Node(id) => self.set_facts(id, None),
+            Kind::Service(group, id) => self.set_member(&group, id, None),
+            Kind::Config(group, revision) => self.change(&group, |entry| {
+                entry.configs.remove(&revision);
+            }),
+            Kind::Desired(group) => self.change(&group, |entry| entry.desired = None),
+            Kind::Seat(group, seat) => self.change(&group, |entry| entry.set_seat(seat, None)),
+            Kind::Council(group) => self.change(&group, |entry| entry.council = None),
+            Kind::Unknown => {}
+        }
+    }
+
+    /// What this node's own election of a seat says.
+    pub fn set_election(&mut self, group: &GroupId, seat: &Seat, state: ElectionState, why: &str) {
+        let known = self.groups.get(group).and_then(|entry| entry.elections.get(seat));
+        if known.is_some_and(|(s, w)| *s == state && w == why) {
+            return;
+        }
+        self.change(group, |entry| {
+            entry.elections.insert(seat.clone(), (state, why.to_owned()));
+        });
+    }
+
+    /// Whether this node holds a seat, and in which term.
+    pub fn set_held(&mut self, group: &GroupId, seat: &Seat, term: Option<Term>) {
+        self.change(group, |entry| match term {
+            Some(term) => {
+                entry.held.insert(seat.clone(), term);
+            }
+            None => {
+                entry.held.remove(seat);
+            }
+        });
+    }
+
+    /// This node has no part in the elections of a group any more.
+    pub fn drop_elections(&mut self, group: &GroupId) {
+        self.change(group, |entry| {
+            entry.elections.clear();
+            entry.held.clear();
+        });
+    }
+
+    /// Reports changes of this group from now on, beginning with its present state.
+    pub fn watch(&mut self, group: &GroupId) {
+        if self.watched.insert(group.clone()) {
+            self.dirty.insert(group.clone());
+        }
+    }
+
+    /// Reports changes of this group no more.
+    pub fn unwatch(&mut self, group: &GroupId) {
+        self.watched.remove(group);
+        self.views.remove(group);
+    }
+
+    /// Rebuilds what changed, of what is watched.
+    pub fn refresh(&mut self) -> Changes {
+        let mut changes = Changes { nodes: std::mem::take(&mut self.nodes_changed), groups: Vec::new() };
+        for group in std::mem::take(&mut self.dirty) {
+            if self.groups.get(&group).is_some_and(GroupEntry::is_empty) {
+                self.groups.remove(&group);
+            }
+            if !self.watched.contains(&group) {
+                continue;
+            }
+            let view = build::group(self, &group);
+            if self.views.get(&group).is_none_or(|known| **known != view) {
+                self.views.insert(group.clone(), Arc::new(view));
+                changes.groups.push(group);
+            }
+        }
+        changes
+    }
+
+    /// The view of a group; of one that nobody has heard of, an empty one.
+    #[must_use]
+    pub fn group(&self, group: &GroupId) -> Arc<GroupView> {
+        match self.views.get(group) {
+            Some(view) if !self.dirty.contains(group) => Arc::clone(view),
+            Some(_) | None => Arc::new(build::group(self, group)),
+        }
+    }
+
+    /// All groups that have members, a config or a desired state, in the order of their names.
+    pub fn group_ids(&self) -> impl Iterator<Item = &GroupId> {
+        self.groups.iter().filter(|(_, entry)| !entry.is_empty()).map(|(group, _)| group)
+    }
+
+    /// All nodes, by id.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeView> {
+        self.nodes.values()
+    }
+
+    /// One node.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&NodeView> {
+        self.nodes.get(&id)
+    }
+
+    /// The members of a group and what they say, without building its view.
+    pub fn members(&self, group: &GroupId) -> impl Iterator<Item = (NodeId, &Arc<MemberStatus>)> {
+        self.groups.get(group).into_iter().flat_map(|entry| entry.members.iter().map(|(id, status)| (*id, status)))
+    }
+
+    /// The groups that a node is a member of.
+    pub fn memberships(&self, id: NodeId) -> impl Iterator<Item = &GroupId> {
+        self.memberships.get(&id).into_iter().flatten()
+    }
+
+    /// Who is said to hold the seats of a group.
+    #[must_use]
+    pub fn holders(&self, group: &GroupId) -> BTreeMap<Seat, SeatHolder> {
+        self.groups.get(group).map(|entry| entry.seats.clone()).unwrap_or_default()
+    }
+
+    /// The council of a group, as it was published.
+    #[must_use]
+    pub fn council(&self, group: &GroupId) -> Option<&CouncilFacts> {
+        self.groups.get(group).and_then(|entry| entry.council.as_ref())
+    }
+
+    /// All revisions of a group's config that are kept, newest first.
+    #[must_use]
+    pub fn config_history(&self, group: &GroupId) -> Vec<ConfigEntry> {
+        self.groups.get(group).map(|entry| config::history(&entry.configs)).unwrap_or_default()
+    }
+
+    fn set_facts(&mut self, id: NodeId, facts: Option<NodeFacts>) {
+        let facts = Arc::new(facts.unwrap_or_default());
+        self.facts.insert(id, Arc::clone(&facts));
+        if let Some(node) = self.nodes.get_mut(&id) {
+            if facts.left && matches!(node.liveness, Liveness::Down | Liveness::Suspect) {
+                node.liveness = Liveness::Left;
+            }
+            node.facts = facts;
+            self.touch_node(id);
+        }
+    }
+
+    fn set_member(&mut self, group: &GroupId, id: NodeId, status: Option<MemberStatus>) {
+        match status {
+            Some(status) => {
+                self.memberships.entry(id).or_default().insert(group.clone());
+                self.change(group, |entry| {
+                    entry.members.insert(id, Arc::new(status));
+                });
+            }
+            None => {
+                if let Some(groups) = self.memberships.get_mut(&id) {
+                    groups.remove(group);
+                    if groups.is_empty() {
+                        self.memberships.remove(&id);
+                    }
+                }
+                self.change(group, |entry| {
+                    entry.members.remove(&id);
+                });
+            }
+        }
+    }
+
+    fn set_config(
+        &mut self,
+        group: &GroupId,
+        revision: String,
+        stamp: Stamp,
+        value: Option<ConfigRevision>,
+    ) -> Option<Superseded> {
+        let mut superseded = None;
+        self.change(group, |entry| match value {
+            Some(value) => {
+                entry.configs.insert(revision.clone(), (stamp, Arc::new(value)));
+                superseded = config::race(&entry.configs, &revision);
+            }
+            None => {
+                entry.configs.remove(&revision);
+            }
+        });
+        superseded.map(|(revision, by)| Superseded { group: group.clone(), revision, by })
+    }
+
+    fn change(&mut self, group: &GroupId, edit: impl FnOnce(&mut GroupEntry)) {
+        edit(self.groups.entry(group.clone()).or_default());
+        self.dirty.insert(group.clone());
+    }
+
+    fn touch_node(&mut self, id: NodeId) {
+        self.nodes_changed = true;
+        if let Some(groups) = self.memberships.get(&id) {
+            self.dirty.extend(groups.iter().cloned());
+        }
+    }
+}
+
+impl GroupEntry {
+    fn set_seat(&mut self, seat: Seat, holder: Option<SeatHolder>) {
+        let Some(holder) = holder else {
+            self.seats.remove(&seat);
+            self.last_holder.remove(&seat);
+            return;
+        };
+        if let Some(node) = holder.node {
+            self.last_holder.insert(seat.clone(), SeatView { node, term: holder.term });
+        }
+        self.seats.insert(seat, holder);
+    }
+}
