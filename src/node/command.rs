@@ -1,0 +1,139 @@
+//! What a node's shell asks of it.
+
+use std::net::SocketAddr;
+
+use crate::base::{GroupId, Seat};
+use crate::records::PutError;
+use crate::records::value::{DesiredState, MemberStatus, NodeFacts};
+
+/// Something that this node's shell asks of it.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Tell the ring about this node.
+    Facts(NodeFacts),
+    /// Be a member of a group, or change what is said of the membership. The group is watched from now on.
+    Publish {
+        /// Which group.
+        group: GroupId,
+        /// What is said.
+        status: Box<MemberStatus>,
+        /// What decides the group's elections.
+        rules: GroupRules,
+    },
+    /// Be a member of a group no more; its seats are resigned.
+    Withdraw {
+        /// Which group.
+        group: GroupId,
+    },
+    /// Tell of changes of a group, from now on.
+    Watch {
+        /// Which group.
+        group: GroupId,
+    },
+    /// Stop telling of them.
+    Unwatch {
+        /// Which group.
+        group: GroupId,
+    },
+    /// Put a config in force.
+    ApplyConfig {
+        /// For which group.
+        group: GroupId,
+        /// The TOML text, already validated.
+        toml: String,
+        /// Refuse unless this revision is in force (`none`: no revision at all).
+        expect: Option<String>,
+    },
+    /// Put the text of an older revision in force again.
+    RollbackConfig {
+        /// Of which group.
+        group: GroupId,
+        /// To which revision; none: the one that the current one replaced.
+        revision: Option<String>,
+    },
+    /// Put the plans' defaults in force again.
+    UnsetConfig {
+        /// Of which group.
+        group: GroupId,
+    },
+    /// Say what a group should be.
+    SetDesired {
+        /// Which group.
+        group: GroupId,
+        /// What it should be.
+        state: DesiredState,
+    },
+    /// Give a seat back at once.
+    Resign {
+        /// Of which group.
+        group: GroupId,
+        /// Which seat.
+        seat: Seat,
+    },
+    /// Try to join the nodes at these addresses.
+    Join(Vec<SocketAddr>),
+    /// Leave the ring: resign every seat, say so to all, and go on answering until the shell closes the sockets.
+    Leave,
+}
+
+/// What decides a group's elections, beyond the topology and strategy that its members publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupRules {
+    /// Members that must be alive before the first council is formed.
+    pub min_members: usize,
+    /// How many members vote, at most [`crate::base::limits::COUNCIL_MAX`].
+    pub council_size: usize,
+}
+
+/// A command was carried out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Done {
+    /// The write that makes it durable; none if there is nothing to write.
+    pub write: Option<u64>,
+    /// The config revision now in force, for the config commands.
+    pub revision: Option<String>,
+    /// Whether anything is other than before.
+    pub changed: bool,
+}
+
+/// A command was refused. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// Somebody else applied a config meanwhile.
+    #[error("config of {group}: expected revision {expected}, but {found} is in force")]
+    Expectation {
+        /// The group.
+        group: GroupId,
+        /// What the caller expected.
+        expected: String,
+        /// What is in force.
+        found: String,
+    },
+    /// There is no such revision.
+    #[error("config of {group}: there is no revision {revision} (the history has: {known})")]
+    NoRevision {
+        /// The group.
+        group: GroupId,
+        /// What was asked for.
+        revision: String,
+        /// Which there are.
+        known: String,
+    },
+    /// The record was refused.
+    #[error("cannot record it")]
+    Record(#[source] PutError),
+    /// The value cannot be encoded.
+    #[error("cannot record it: {0}")]
+    Encode(String),
+    /// This node is leaving the ring.
+    #[error("this supervisor is shutting down")]
+    Leaving,
+    /// This node does not hold the seat.
+    #[error("this node does not hold the {seat} seat of {group}")]
+    NotHolder {
+        /// The group.
+        group: GroupId,
+        /// The seat.
+        seat: Seat,
+    },
+}

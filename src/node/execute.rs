@@ -1,0 +1,187 @@
+//! Commands, carried out; and the way from start to ready.
+
+use serde::Serialize;
+
+use crate::base::{GroupId, NodeId, Now, Seat};
+use crate::records::value::{Desired, MemberStatus, NodeFacts};
+use crate::records::{Key, value};
+
+use super::join::Joining;
+use super::{Command, CommandError, Done, GroupRules, Node, NodeEvent, Output};
+
+impl Node {
+    pub(super) fn start(&mut self, now: Now) {
+        self.show_me();
+        let keys: Vec<Key> = self.records.iter().map(|record| record.key.clone()).collect();
+        self.take_changed(&keys);
+        self.restore_elections(now);
+        if self.joining.is_over() {
+            self.outputs.push(Output::Event(NodeEvent::Ready { alone: true }));
+        }
+        self.settle(now);
+    }
+
+    pub(super) fn found(&mut self, now: Now, id: NodeId) {
+        match self.joining {
+            Joining::Seeking { until } => {
+                self.joining = Joining::Syncing { with: id, until };
+                self.records.sync_with(now, id);
+            }
+            Joining::Syncing { .. } | Joining::Over => {}
+        }
+    }
+
+    pub(super) fn synced(&mut self, now: Now, with: NodeId) {
+        match self.joining {
+            Joining::Syncing { .. } => self.become_ready(now, false),
+            Joining::Seeking { .. } | Joining::Over => {}
+        }
+        debug_assert!(with != self.me, "a node does not sync with itself");
+    }
+
+    /// The one that it synced with is gone or busy: another will do.
+    pub(super) fn sync_failed(&mut self, now: Now, with: NodeId) {
+        if !matches!(self.joining, Joining::Syncing { with: chosen, .. } if chosen == with) {
+            return;
+        }
+        let other = self.ring.alive().map(|member| member.id).find(|id| *id != self.me && *id != with);
+        let until = self.joining.deadline().unwrap_or(now.mono);
+        match other {
+            Some(id) => {
+                self.joining = Joining::Syncing { with: id, until };
+                self.records.sync_with(now, id);
+            }
+            None => self.joining = Joining::Seeking { until },
+        }
+    }
+
+    pub(super) fn tick_join(&mut self, now: Now) {
+        match self.joining {
+            Joining::Seeking { until } if until <= now.mono => self.become_ready(now, true),
+            // The one that it chose may have died since: any other that answers will do, repair goes on anyway.
+            Joining::Syncing { until, .. } if until <= now.mono => self.become_ready(now, false),
+            Joining::Seeking { .. } | Joining::Syncing { .. } | Joining::Over => {}
+        }
+    }
+
+    fn become_ready(&mut self, now: Now, alone: bool) {
+        self.joining = Joining::Over;
+        self.outputs.push(Output::Event(NodeEvent::Ready { alone }));
+        self.inform_elections(now);
+    }
+
+    fn inform_elections(&mut self, now: Now) {
+        let groups: Vec<GroupId> = self.groups.keys().cloned().collect();
+        for group in groups {
+            self.inform_election(now, &group);
+        }
+    }
+
+    pub(super) fn carry_out(&mut self, now: Now, command: Command) -> Result<Done, CommandError> {
+        match command {
+            Command::Facts(facts) => self.publish_facts(now, &facts),
+            Command::Publish { group, status, rules } => self.publish_member(now, &group, &status, rules),
+            Command::Withdraw { group } => self.withdraw(now, &group),
+            Command::Watch { group } => {
+                self.census.watch(&group);
+                Ok(Done::default())
+            }
+            Command::Unwatch { group } => {
+                if !self.groups.contains_key(&group) {
+                    self.census.unwatch(&group);
+                }
+                Ok(Done::default())
+            }
+            Command::ApplyConfig { group, toml, expect } => self.apply_config(now, &group, toml, expect.as_deref()),
+            Command::RollbackConfig { group, revision } => self.rollback_config(now, &group, revision.as_deref()),
+            Command::UnsetConfig { group } => self.unset_config(now, &group),
+            Command::SetDesired { group, state } => {
+                let desired = Desired { state, at: now.wall, by: Some(self.me) };
+                self.try_put_value(now, Key::desired(&group), &desired, 0)?;
+                Ok(Done { changed: true, ..Done::default() })
+            }
+            Command::Resign { group, seat } => self.resign(now, &group, &seat),
+            Command::Join(addresses) => {
+                self.ring.join(now, &addresses);
+                Ok(Done::default())
+            }
+            Command::Leave => {
+                self.leave(now);
+                Ok(Done::default())
+            }
+        }
+    }
+
+    fn publish_facts(&mut self, now: Now, facts: &NodeFacts) -> Result<Done, CommandError> {
+        let facts = NodeFacts { left: self.leaving, ..facts.clone() };
+        self.try_put_value(now, Key::node(self.me), &facts, 0)?;
+        Ok(Done { changed: true, ..Done::default() })
+    }
+
+    fn publish_member(
+        &mut self,
+        now: Now,
+        group: &GroupId,
+        status: &MemberStatus,
+        rules: GroupRules,
+    ) -> Result<Done, CommandError> {
+        self.try_put_value(now, Key::service(group, self.me), status, 0)?;
+        self.census.watch(group);
+        self.join_elections(now, group, rules, None);
+        self.inform_election(now, group);
+        Ok(Done { changed: true, ..Done::default() })
+    }
+
+    fn withdraw(&mut self, now: Now, group: &GroupId) -> Result<Done, CommandError> {
+        if let Some(known) = self.groups.get_mut(group) {
+            known.election.resign_all(now);
+        }
+        self.records.delete(now, &Key::service(group, self.me)).map_err(CommandError::Record)?;
+        Ok(Done { changed: true, ..Done::default() })
+    }
+
+    fn resign(&mut self, now: Now, group: &GroupId, seat: &Seat) -> Result<Done, CommandError> {
+        if self.holds(group, seat).is_none() {
+            return Err(CommandError::NotHolder { group: group.clone(), seat: seat.clone() });
+        }
+        if let Some(known) = self.groups.get_mut(group) {
+            known.election.resign(now, seat);
+        }
+        Ok(Done { changed: true, ..Done::default() })
+    }
+
+    fn leave(&mut self, now: Now) {
+        if self.leaving {
+            return;
+        }
+        self.leaving = true;
+        for group in self.groups.values_mut() {
+            group.election.resign_all(now);
+        }
+        // First the record, then the farewell: whoever hears the second without the first would take this node for
+        // dead rather than gone.
+        let facts = self.census.node(self.me).map(|node| (*node.facts).clone()).unwrap_or_default();
+        self.put_value(now, Key::node(self.me), &NodeFacts { left: true, ..facts }, 0);
+        self.settle(now);
+        self.ring.leave(now);
+    }
+
+    /// Puts a value of this node's own making; what could be wrong with it is a matter of its limits only.
+    pub(super) fn put_value<T: Serialize>(&mut self, now: Now, key: Key, value: &T, term: u64) {
+        let text = key.to_string();
+        if let Err(error) = self.try_put_value(now, key, value, term) {
+            self.note(super::Note::RecordRefused { key: text, from: self.me, why: error.to_string() });
+        }
+    }
+
+    pub(super) fn try_put_value<T: Serialize>(
+        &mut self,
+        now: Now,
+        key: Key,
+        value: &T,
+        term: u64,
+    ) -> Result<(), CommandError> {
+        let bytes = value::encode(value).map_err(|error| CommandError::Encode(error.to_string()))?;
+        self.records.put(now, key, bytes, term).map_err(CommandError::Record)
+    }
+}

@@ -1,0 +1,91 @@
+//! Remarks of the core for people: what happened on the ring and to the records.
+
+use std::net::SocketAddr;
+
+use crate::base::{GroupId, NodeId};
+
+/// A remark for the log and the list of events. One per change of state, none per packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// A member joined or came back.
+    MemberUp {
+        /// Who.
+        node: NodeId,
+        /// Where.
+        address: SocketAddr,
+    },
+    /// A member missed a probe.
+    MemberSuspect {
+        /// Who.
+        node: NodeId,
+    },
+    /// A suspected member answered.
+    MemberRefuted {
+        /// Who.
+        node: NodeId,
+        /// By TCP only: datagrams to or from it are lost, which is a misconfigured network.
+        by_tcp: bool,
+    },
+    /// A member is dead.
+    MemberDown {
+        /// Who.
+        node: NodeId,
+        /// How that is known.
+        how: &'static str,
+    },
+    /// A member left in good order.
+    MemberLeft {
+        /// Who.
+        node: NodeId,
+    },
+    /// A member answers at another address.
+    MemberMoved {
+        /// Who.
+        node: NodeId,
+        /// Where it is now.
+        address: SocketAddr,
+    },
+    /// The others took this node for dead; it told them otherwise.
+    Renewed,
+    /// Another live process has this node's id, and is newer: this one must end.
+    Usurped {
+        /// Where the other one is.
+        by: SocketAddr,
+    },
+    /// A record from another node was refused.
+    RecordRefused {
+        /// Which.
+        key: String,
+        /// From whom.
+        from: NodeId,
+        /// Why.
+        why: String,
+    },
+    /// A record says something that cannot be read; it is carried along and otherwise ignored.
+    RecordUnreadable {
+        /// Which.
+        key: String,
+        /// Why.
+        why: String,
+    },
+    /// What was stored of a group's election cannot be read: this node does not vote in it.
+    ElectionUnreadable {
+        /// Which group.
+        group: GroupId,
+        /// Why.
+        why: String,
+    },
+    /// A write failed: what depends on it does not happen, and this node grants no seat until a write succeeds.
+    WriteFailed,
+    /// Writes succeed again.
+    WriteRecovered,
+    /// Another node replaced a config that was applied at the same time: it is in the history as superseded.
+    ConfigSuperseded {
+        /// Of which group.
+        group: GroupId,
+        /// The revision that lost.
+        revision: String,
+        /// The one in force.
+        by: String,
+    },
+}
