@@ -1,0 +1,565 @@
+//! The event queue, and the outputs of nodes carried out.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::base::{GroupId, NodeId, Seat};
+use crate::node::{Command, CommandError, Done, Input, Node, NodeEvent, Note, Output};
+use crate::records::value::ServiceState;
+use crate::ring::{ProbeOutcome, Profile, StreamError};
+
+use super::clock::{Clock, True, us};
+use super::host::{Host, Process, SOCKET_BUFFER};
+use super::invariants::{Holdings, Violation};
+use super::network::{Link, Network};
+use super::service::{FakeService, Script, ServiceEvent};
+use super::trace::Trace;
+
+/// How long an attempt to reach a silent address lasts.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How a cluster is set up.
+#[derive(Debug, Clone)]
+pub struct ClusterConfig {
+    /// How many machines.
+    pub hosts: usize,
+    /// The source of all randomness.
+    pub seed: u64,
+    /// The ring's profile.
+    pub profile: Profile,
+    /// How the network behaves.
+    pub link: Link,
+    /// How far clocks drift at most, in millionths.
+    pub max_drift_ppm: i64,
+    /// Whether the machines run the fake service.
+    pub services: bool,
+}
+
+/// Something that will happen on a machine.
+#[derive(Debug)]
+enum What {
+    Timer { timer: u64 },
+    Datagram { from: usize, bytes: Bytes },
+    StreamArrives { from: usize, request: u64, bytes: Bytes },
+    StreamAnswered { request: u64, result: Result<Bytes, StreamError> },
+    Probed { probe: u64, outcome: ProbeOutcome },
+    DiskDone,
+    Resolved,
+    Service(ServiceEvent),
+    Resume,
+}
+
+#[derive(Debug)]
+struct Event {
+    host: usize,
+    /// The process that it is meant for; none: for the machine.
+    epoch: Option<u64>,
+    what: What,
+}
+
+/// A cluster on virtual time.
+#[derive(Debug)]
+pub struct Cluster {
+    pub(super) config: ClusterConfig,
+    pub(super) at: True,
+    pub(super) rng: StdRng,
+    pub(super) hosts: Vec<Host>,
+    pub(super) network: Network,
+    pub(super) holdings: Holdings,
+    pub(super) trace: Trace,
+    pub(super) violation: Option<Violation>,
+    /// Configs that a node acknowledged, by the write that makes them durable, until that is done.
+    pending_acks: BTreeMap<(usize, u64, u64), String>,
+    /// Configs that were acknowledged durably.
+    pub(super) acknowledged: Vec<(usize, String)>,
+    queue: BTreeMap<(True, u64), Event>,
+    sequence: u64,
+    streams: BTreeMap<(usize, u64), (usize, u64, u64)>,
+    next_conn: u64,
+    by_address: BTreeMap<SocketAddr, usize>,
+    /// How many datagrams and bytes were sent.
+    pub datagrams: u64,
+    /// The sum of their sizes.
+    pub datagram_bytes: u64,
+    /// How many events were carried out.
+    pub events: u64,
+}
+
+/// The group that the fake services form.
+#[must_use]
+pub(super) fn fake_group() -> GroupId {
+    match "fake.default".parse() {
+        Ok(group) => group,
+        Err(_) => unreachable!("the text is a group"),
+    }
+}
+
+impl Cluster {
+    /// Machines that are all switched off.
+    #[must_use]
+    pub fn new(config: ClusterConfig, script: impl Fn(usize, &mut StdRng) -> Script) -> Self {
+        let mut rng = StdRng::seed_from_u64(config.seed);
+        let hosts: Vec<Host> = (0..config.hosts)
+            .map(|number| {
+                let id = NodeId::from_u128(rng.random());
+                let clock = Clock {
+                    offset_us: rng.random_range(0..1_000_000_000),
+                    drift_ppm: rng.random_range(-config.max_drift_ppm..=config.max_drift_ppm),
+                    skew_ms: rng.random_range(-500..=500),
+                };
+                let script = script(number, &mut rng);
+                Host::new(number, id, clock, FakeService::new(script))
+            })
+            .collect();
+        let by_address = hosts.iter().enumerate().map(|(number, host)| (host.address, number)).collect();
+        Self {
+            network: Network { link: config.link, ..Network::default() },
+            config,
+            at: 0,
+            rng,
+            hosts,
+            holdings: Holdings::default(),
+            trace: Trace::default(),
+            violation: None,
+            pending_acks: BTreeMap::new(),
+            acknowledged: Vec::new(),
+            queue: BTreeMap::new(),
+            sequence: 0,
+            streams: BTreeMap::new(),
+            next_conn: 0,
+            by_address,
+            datagrams: 0,
+            datagram_bytes: 0,
+            events: 0,
+        }
+    }
+
+    /// True time since the run began.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        Duration::from_micros(self.at)
+    }
+
+    /// Starts the process on a machine. Machine 0 is everybody's peer.
+    pub fn start(&mut self, host: usize) {
+        if !matches!(self.hosts[host].process, Process::Dead) {
+            return;
+        }
+        self.trace.say(self.at, &format!("node {host} starts"));
+        let seed = self.config.seed ^ (host as u64).wrapping_mul(0xd134_2543_de82_ef95);
+        let node = self.hosts[host].boot(self.at, self.config.profile, host != 0, seed);
+        self.hosts[host].process = Process::Running(Box::new(node));
+        // What starting asked for comes out with the first input.
+        self.input(host, Input::Timer);
+        if host != 0 {
+            self.schedule(1_000, host, Some(self.hosts[host].epoch), What::Resolved);
+        }
+    }
+
+    /// Kills the process on a machine: what was not synced is lost, but for a prefix of it.
+    pub fn crash(&mut self, host: usize) {
+        let queued = self.hosts[host].disk.queued();
+        let survivors = self.rng.random_range(0..=queued);
+        self.trace.say(self.at, &format!("node {host} is killed, {survivors} of {queued} writes survive"));
+        let entry = &mut self.hosts[host];
+        entry.disk.crash(survivors);
+        entry.process = Process::Dead;
+        entry.timer_at = None;
+        entry.timer += 1;
+        let epoch = entry.epoch;
+        entry.epoch += 1;
+        self.pending_acks.retain(|(of, at_epoch, _), _| *of != host || *at_epoch != epoch);
+        self.reset_streams(host);
+    }
+
+    /// Stops the process on a machine for a time; it neither reads nor writes nor sees its timers.
+    pub fn pause(&mut self, host: usize, length: Duration) {
+        let entry = &mut self.hosts[host];
+        match std::mem::replace(&mut entry.process, Process::Dead) {
+            Process::Running(node) => {
+                entry.process = Process::Paused { node, inbox: Vec::new() };
+                let epoch = entry.epoch;
+                self.trace.say(self.at, &format!("node {host} is paused for {} ms", length.as_millis()));
+                self.schedule(us(length), host, Some(epoch), What::Resume);
+            }
+            other @ (Process::Dead | Process::Paused { .. }) => entry.process = other,
+        }
+    }
+
+    /// Lets a service do something.
+    pub(super) fn service(&mut self, host: usize, event: ServiceEvent) {
+        self.schedule(0, host, None, What::Service(event));
+    }
+
+    /// Gives a command to a node.
+    ///
+    /// # Errors
+    /// The node refuses it.
+    ///
+    /// Returns none if the node does not run.
+    pub fn command(&mut self, host: usize, command: Command) -> Option<Result<Done, CommandError>> {
+        let now = self.hosts[host].clock.now(self.at);
+        let Process::Running(node) = &mut self.hosts[host].process else { return None };
+        let (result, outputs) = node.execute(now, command);
+        self.carry_out(host, outputs);
+        if let Ok(done) = &result
+            && done.changed
+            && let (Some(write), Some(revision)) = (done.write, &done.revision)
+        {
+            let epoch = self.hosts[host].epoch;
+            if self.hosts[host].writes_under_way.contains(&write) {
+                self.pending_acks.insert((host, epoch, write), revision.clone());
+            }
+        }
+        Some(result)
+    }
+
+    /// Runs until true time `until`, or until an invariant is violated.
+    pub fn run_until(&mut self, until: Duration) {
+        let until = us(until);
+        while self.violation.is_none() {
+            match self.queue.first_key_value() {
+                Some(((at, _), _)) if *at <= until => {}
+                Some(_) | None => break,
+            }
+            self.step();
+        }
+        self.at = self.at.max(until);
+    }
+
+    /// Runs until `done` holds, asked after every event. Returns whether it came to hold before `until`.
+    pub fn run_while_not(&mut self, until: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let until = us(until);
+        while self.violation.is_none() && !done(self) {
+            match self.queue.first_key_value() {
+                Some(((at, _), _)) if *at <= until => self.step(),
+                Some(_) | None => return false,
+            }
+        }
+        self.violation.is_none()
+    }
+
+    /// The node on a machine, if its process lives.
+    #[must_use]
+    pub fn node(&self, host: usize) -> Option<&Node> {
+        self.hosts[host].node()
+    }
+
+    /// How often nodes had to tell others that they are not dead.
+    #[must_use]
+    pub fn renewals(&self) -> u64 {
+        self.hosts.iter().map(|host| host.renewals).sum()
+    }
+
+    /// How many members a machine's node sees alive, itself included.
+    #[must_use]
+    pub fn sees_alive(&self, host: usize) -> usize {
+        let alive =
+            |node: &Node| node.census().nodes().filter(|seen| seen.liveness == crate::census::Liveness::Alive).count();
+        self.hosts[host].node().map_or(0, alive)
+    }
+
+    fn schedule(&mut self, after: True, host: usize, epoch: Option<u64>, what: What) {
+        self.sequence += 1;
+        self.queue.insert((self.at + after, self.sequence), Event { host, epoch, what });
+    }
+
+    fn step(&mut self) {
+        let Some(((at, _), event)) = self.queue.pop_first() else { return };
+        self.at = at;
+        self.events += 1;
+        let host = event.host;
+        if event.epoch.is_some_and(|epoch| epoch != self.hosts[host].epoch) {
+            return;
+        }
+        match event.what {
+            What::Timer { timer } => {
+                if timer == self.hosts[host].timer {
+                    self.hosts[host].timer_at = None;
+                    self.trace.fold(at, host, 0, &[]);
+                    self.input(host, Input::Timer);
+                }
+            }
+            What::Datagram { from, bytes } => {
+                self.trace.fold(at, host, 1, &bytes);
+                let from = self.hosts[from].address;
+                self.input(host, Input::Datagram { from, bytes });
+            }
+            What::StreamArrives { from, request, bytes } => self.stream_arrives(host, from, request, bytes),
+            What::StreamAnswered { request, result } => {
+                self.trace.fold(at, host, 2, result.as_deref().unwrap_or_default());
+                self.input(host, Input::StreamResponse { request, result });
+            }
+            What::Probed { probe, outcome } => {
+                self.trace.fold(at, host, 3, &probe.to_be_bytes());
+                self.input(host, Input::Probed { probe, outcome });
+            }
+            What::DiskDone => self.disk_done(host),
+            What::Resolved => {
+                let peer = self.hosts[0].address;
+                self.input(host, Input::PeersResolved(vec![peer]));
+            }
+            What::Service(event) => self.service_event(host, event),
+            What::Resume => self.resume(host),
+        }
+    }
+
+    fn input(&mut self, host: usize, input: Input) {
+        let now = self.hosts[host].clock.now(self.at);
+        let outputs = match &mut self.hosts[host].process {
+            Process::Running(node) => node.handle(now, input),
+            Process::Paused { inbox, .. } => {
+                // A socket holds so much and no more; timers and the rest fire late.
+                let is_datagram = matches!(input, Input::Datagram { .. });
+                if !is_datagram || inbox.len() < SOCKET_BUFFER {
+                    inbox.push(input);
+                }
+                return;
+            }
+            Process::Dead => return,
+        };
+        self.carry_out(host, outputs);
+    }
+
+    fn resume(&mut self, host: usize) {
+        let entry = &mut self.hosts[host];
+        match std::mem::replace(&mut entry.process, Process::Dead) {
+            Process::Paused { node, inbox } => {
+                entry.process = Process::Running(node);
+                self.trace.say(self.at, &format!("node {host} resumes"));
+                // The sockets first, then the timers: as the shell does it.
+                let (timers, rest): (Vec<_>, Vec<_>) =
+                    inbox.into_iter().partition(|input| matches!(input, Input::Timer));
+                for input in rest.into_iter().chain(timers) {
+                    self.input(host, input);
+                }
+            }
+            other @ (Process::Dead | Process::Running(_)) => entry.process = other,
+        }
+    }
+
+    fn carry_out(&mut self, host: usize, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::Send { to, bytes, after } => self.send(host, to, bytes, after),
+                Output::OpenStream { request, to, bytes } => self.open_stream(host, request, to, bytes),
+                Output::Reply { conn, bytes } => self.reply(host, conn, bytes),
+                Output::Probe { probe, to } => self.probe(host, probe, to),
+                Output::Persist { write, items } => self.persist(host, write, items),
+                Output::ResolvePeers => {
+                    let epoch = self.hosts[host].epoch;
+                    self.schedule(2_000, host, Some(epoch), What::Resolved);
+                }
+                Output::Event(event) => self.node_event(host, event),
+            }
+        }
+        self.arm(host);
+    }
+
+    fn arm(&mut self, host: usize) {
+        let entry = &mut self.hosts[host];
+        let Process::Running(node) = &entry.process else { return };
+        let Some(deadline) = node.deadline() else { return };
+        let when = entry.clock.when(deadline).max(self.at);
+        if entry.timer_at != Some(when) {
+            entry.timer += 1;
+            entry.timer_at = Some(when);
+            let (timer, epoch) = (entry.timer, entry.epoch);
+            self.schedule(when - self.at, host, Some(epoch), What::Timer { timer });
+        }
+    }
+
+    fn send(&mut self, host: usize, to: SocketAddr, bytes: Bytes, after: Option<u64>) {
+        let Some(to) = self.by_address.get(&to).copied() else { return };
+        if let Some(write) = after {
+            let entry = &mut self.hosts[host];
+            if entry.failed_writes.contains(&write) {
+                return;
+            }
+            if entry.writes_under_way.contains(&write) {
+                entry.held_back.push((write, to, bytes));
+                return;
+            }
+        }
+        self.transmit(host, to, &bytes);
+    }
+
+    fn transmit(&mut self, from: usize, to: usize, bytes: &Bytes) {
+        self.datagrams += 1;
+        self.datagram_bytes += bytes.len() as u64;
+        for delay in self.network.deliveries(&mut self.rng, from, to) {
+            // A datagram reaches whatever process has the port when it arrives.
+            self.schedule(delay, to, None, What::Datagram { from, bytes: bytes.clone() });
+        }
+    }
+
+    fn open_stream(&mut self, host: usize, request: u64, to: SocketAddr, bytes: Bytes) {
+        let epoch = self.hosts[host].epoch;
+        let to = self.by_address.get(&to).copied();
+        let round_trip = self.network.delay(&mut self.rng) + self.network.delay(&mut self.rng);
+        match to.filter(|to| self.network.passes(host, *to) && self.network.passes(*to, host)) {
+            None => {
+                let result = Err(StreamError::Timeout);
+                self.schedule(us(CONNECT_TIMEOUT), host, Some(epoch), What::StreamAnswered { request, result });
+            }
+            Some(to) if matches!(self.hosts[to].process, Process::Dead) => {
+                let result = Err(StreamError::Refused);
+                self.schedule(round_trip, host, Some(epoch), What::StreamAnswered { request, result });
+            }
+            Some(to) => {
+                let to_epoch = self.hosts[to].epoch;
+                self.schedule(round_trip, to, Some(to_epoch), What::StreamArrives { from: host, request, bytes });
+                // The opener's own deadline: whichever comes second finds nobody waiting.
+                let result = Err(StreamError::Timeout);
+                self.schedule(us(CONNECT_TIMEOUT) * 5, host, Some(epoch), What::StreamAnswered { request, result });
+            }
+        }
+    }
+
+    fn stream_arrives(&mut self, host: usize, from: usize, request: u64, bytes: Bytes) {
+        self.trace.fold(self.at, host, 4, &bytes);
+        let conn = self.next_conn;
+        self.next_conn += 1;
+        self.streams.insert((host, conn), (from, self.hosts[from].epoch, request));
+        let from = self.hosts[from].address;
+        self.input(host, Input::StreamRequest { conn, from, bytes });
+    }
+
+    fn reply(&mut self, host: usize, conn: u64, bytes: Bytes) {
+        let Some((to, epoch, request)) = self.streams.remove(&(host, conn)) else { return };
+        if self.network.passes(host, to) {
+            let delay = self.network.delay(&mut self.rng);
+            self.schedule(delay, to, Some(epoch), What::StreamAnswered { request, result: Ok(bytes) });
+        }
+    }
+
+    fn reset_streams(&mut self, host: usize) {
+        let open: Vec<(usize, u64)> = self.streams.keys().filter(|(of, _)| *of == host).copied().collect();
+        for key in open {
+            if let Some((to, epoch, request)) = self.streams.remove(&key) {
+                let result = Err(StreamError::Other);
+                self.schedule(1_000, to, Some(epoch), What::StreamAnswered { request, result });
+            }
+        }
+    }
+
+    fn probe(&mut self, host: usize, probe: u64, to: SocketAddr) {
+        let epoch = self.hosts[host].epoch;
+        let to = self.by_address.get(&to).copied();
+        let round_trip = self.network.delay(&mut self.rng) + self.network.delay(&mut self.rng);
+        let (after, outcome) = match to.filter(|to| self.network.passes(host, *to) && self.network.passes(*to, host)) {
+            None => (us(CONNECT_TIMEOUT), ProbeOutcome::NoAnswer),
+            // The kernel accepts for a stopped process.
+            Some(to) => match self.hosts[to].process {
+                Process::Dead => (round_trip, ProbeOutcome::Refused),
+                Process::Running(_) | Process::Paused { .. } => (round_trip, ProbeOutcome::Answered),
+            },
+        };
+        self.schedule(after, host, Some(epoch), What::Probed { probe, outcome });
+    }
+
+    fn persist(&mut self, host: usize, write: u64, items: Vec<crate::records::Write>) {
+        let entry = &mut self.hosts[host];
+        entry.disk.enqueue(write, items);
+        entry.writes_under_way.insert(write);
+        let epoch = entry.epoch;
+        // One disk: syncs come one after the other, a millisecond or some each.
+        let queued = entry.disk.queued() as u64;
+        let delay = queued * 500 + self.rng.random_range(500..3_000);
+        self.schedule(delay, host, Some(epoch), What::DiskDone);
+    }
+
+    fn disk_done(&mut self, host: usize) {
+        let entry = &mut self.hosts[host];
+        let Some((write, ok)) = entry.disk.finish_oldest() else { return };
+        self.trace.fold(self.at, host, 5, &write.to_be_bytes());
+        entry.writes_under_way.remove(&write);
+        if !ok {
+            entry.failed_writes.insert(write);
+        }
+        let (due, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut entry.held_back).into_iter().partition(|(waits_for, ..)| *waits_for == write);
+        entry.held_back = rest;
+        let epoch = entry.epoch;
+        if let Some(revision) = self.pending_acks.remove(&(host, epoch, write))
+            && ok
+        {
+            self.acknowledged.push((host, revision));
+        }
+        // A stopped process sends nothing, and learns of its disk when it resumes; what it would have sent is late.
+        let running = matches!(self.hosts[host].process, Process::Running(_));
+        if ok {
+            for (_, to, bytes) in due {
+                if running {
+                    self.transmit(host, to, &bytes);
+                }
+            }
+        }
+        self.input(host, Input::Persisted { write, ok });
+    }
+
+    fn service_event(&mut self, host: usize, event: ServiceEvent) {
+        self.trace.fold(self.at, host, 6, &[]);
+        if let Some(after) = self.hosts[host].service.take(event) {
+            self.schedule(us(after), host, None, What::Service(ServiceEvent::Started));
+        }
+        let now = self.hosts[host].clock.now(self.at);
+        let (status, rules) = (self.hosts[host].service.status(now), self.hosts[host].service.script.rules);
+        if status.state != ServiceState::Loaded && self.config.services {
+            let publish = Command::Publish { group: fake_group(), status: Box::new(status), rules };
+            // A dead or stopped node hears it when it is back: see the ready event.
+            if self.command(host, publish).is_none() {
+                self.trace.say(self.at, &format!("service of node {host}: {event:?}, its node does not run"));
+            }
+        }
+    }
+
+    fn node_event(&mut self, host: usize, event: NodeEvent) {
+        match event {
+            NodeEvent::Ready { alone } => {
+                self.trace.say(self.at, &format!("node {host} is ready{}", if alone { ", alone" } else { "" }));
+                self.service(host, ServiceEvent::RingReady);
+            }
+            NodeEvent::Group(group) => {
+                let leader_known =
+                    self.hosts[host].node().is_some_and(|node| node.census().group(&group).leader.is_some());
+                if leader_known && self.hosts[host].service.waits_for_leader() {
+                    self.service(host, ServiceEvent::LeaderKnown);
+                }
+            }
+            NodeEvent::Held { group, seat, term, until, renewal } => {
+                let until = self.hosts[host].clock.when(until);
+                if !renewal {
+                    self.trace.say(self.at, &format!("node {host} holds {seat} in term {term} until {until} us"));
+                }
+                self.violate(|cluster| cluster.holdings.held(cluster.at, host, (group, seat), term, until, renewal));
+            }
+            NodeEvent::Lost { group, seat, term, why } => {
+                self.trace.say(self.at, &format!("node {host} lost {seat} of term {term}: {why:?}"));
+                self.holdings.lost(self.at, host, &(group, seat), term);
+            }
+            NodeEvent::Note(Note::Renewed) => self.hosts[host].renewals += 1,
+            NodeEvent::Note(note) => self.trace.say(self.at, &format!("node {host}: {note:?}")),
+            NodeEvent::Members => {}
+        }
+    }
+
+    fn violate(&mut self, check: impl FnOnce(&mut Self) -> Result<(), Violation>) {
+        if let Err(violation) = check(self)
+            && self.violation.is_none()
+        {
+            self.trace.say(self.at, &violation.to_string());
+            self.violation = Some(violation);
+        }
+    }
+
+    /// Who holds the fake group's leader seat now, in truth.
+    pub(super) fn leader(&self) -> Option<(usize, crate::base::Term)> {
+        self.holdings.holder(self.at, &(fake_group(), Seat::Leader))
+    }
+}

@@ -1,0 +1,181 @@
+//! What goes wrong and when, drawn from a seed.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use crate::node::Command;
+use crate::records::value::Health;
+
+use super::clock::{True, us};
+use super::cluster::{Cluster, fake_group};
+use super::network::hits;
+use super::service::ServiceEvent;
+
+/// One thing that goes wrong, or one that a user does meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// A process is killed, and started again after a time.
+    Crash {
+        /// Whose.
+        host: usize,
+        /// After how long it is started again.
+        down: Duration,
+    },
+    /// A process is stopped for a time.
+    Pause {
+        /// Whose.
+        host: usize,
+        /// For how long.
+        length: Duration,
+    },
+    /// Nothing passes in these directions for a time.
+    Cut {
+        /// From and to whom.
+        links: Vec<(usize, usize)>,
+        /// For how long.
+        length: Duration,
+    },
+    /// Writes to a disk fail for a time.
+    DiskFull {
+        /// Whose.
+        host: usize,
+        /// For how long.
+        length: Duration,
+    },
+    /// The service ends by itself.
+    ServiceExit {
+        /// Whose.
+        host: usize,
+    },
+    /// The service's health check changes its mind.
+    ServiceHealth {
+        /// Whose.
+        host: usize,
+        /// What it says from now on.
+        health: Health,
+    },
+    /// A user applies a config.
+    ApplyConfig {
+        /// On which node.
+        host: usize,
+        /// Its text.
+        toml: String,
+    },
+    /// The time of day jumps.
+    WallJump {
+        /// Whose.
+        host: usize,
+        /// How far, in milliseconds.
+        by_ms: i64,
+    },
+}
+
+/// The second half of a fault that lasts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Repair {
+    Start(usize),
+    Uncut(Vec<(usize, usize)>),
+    DiskRoom(usize),
+}
+
+impl Fault {
+    /// Draws one.
+    pub(super) fn draw(rng: &mut StdRng, hosts: usize, number: usize) -> Self {
+        let host = rng.random_range(0..hosts);
+        match rng.random_range(0..100) {
+            0..20 => Self::Crash { host, down: millis(rng, 50, 8_000) },
+            20..35 => Self::Pause { host, length: millis(rng, 100, 6_000) },
+            35..60 => Self::Cut { links: draw_cut(rng, hosts), length: millis(rng, 200, 12_000) },
+            60..64 => Self::DiskFull { host, length: millis(rng, 200, 5_000) },
+            64..72 => Self::ServiceExit { host },
+            72..80 => {
+                let health = if hits(rng, 500) { Health::Critical } else { Health::Ok };
+                Self::ServiceHealth { host, health }
+            }
+            80..97 => Self::ApplyConfig { host, toml: format!("change = {number}\n") },
+            _ => Self::WallJump { host, by_ms: rng.random_range(-60_000..60_000) },
+        }
+    }
+
+    /// Makes it happen. Returns what ends it, and when.
+    pub(super) fn begin(self, cluster: &mut Cluster) -> Option<(True, Repair)> {
+        cluster.trace.say(cluster.at, &format!("fault: {self:?}"));
+        match self {
+            Self::Crash { host, down } => {
+                cluster.node(host)?;
+                cluster.crash(host);
+                Some((cluster.at + us(down), Repair::Start(host)))
+            }
+            Self::Pause { host, length } => {
+                cluster.pause(host, length);
+                None
+            }
+            Self::Cut { links, length } => {
+                cluster.network.cut.extend(links.iter().copied());
+                Some((cluster.at + us(length), Repair::Uncut(links)))
+            }
+            Self::DiskFull { host, length } => {
+                cluster.hosts[host].disk.failing = true;
+                Some((cluster.at + us(length), Repair::DiskRoom(host)))
+            }
+            Self::ServiceExit { host } => {
+                cluster.service(host, ServiceEvent::Exit);
+                None
+            }
+            Self::ServiceHealth { host, health } => {
+                cluster.service(host, ServiceEvent::Health(health));
+                None
+            }
+            Self::ApplyConfig { host, toml } => {
+                let command = Command::ApplyConfig { group: fake_group(), toml, expect: None };
+                if let Some(Err(error)) = cluster.command(host, command) {
+                    cluster.trace.say(cluster.at, &format!("node {host} refuses the config: {error}"));
+                }
+                None
+            }
+            Self::WallJump { host, by_ms } => {
+                let clock = &mut cluster.hosts[host].clock;
+                // Within what the ring tolerates: a clock that is further ahead is refused, and that is another test.
+                clock.skew_ms = (clock.skew_ms + by_ms).clamp(-120_000, 120_000);
+                None
+            }
+        }
+    }
+}
+
+impl Repair {
+    pub(super) fn carry_out(self, cluster: &mut Cluster) {
+        match self {
+            Self::Start(host) => cluster.start(host),
+            Self::Uncut(links) => {
+                for link in links {
+                    cluster.network.cut.remove(&link);
+                }
+            }
+            Self::DiskRoom(host) => cluster.hosts[host].disk.failing = false,
+        }
+    }
+}
+
+/// Every shape: two sides, one node alone, one direction only, a bridge that both sides reach.
+fn draw_cut(rng: &mut StdRng, hosts: usize) -> Vec<(usize, usize)> {
+    let side: Vec<bool> = (0..hosts).map(|_| hits(rng, 500)).collect();
+    let bridge = hits(rng, 200).then(|| rng.random_range(0..hosts));
+    let one_way = hits(rng, 300);
+    let mut links = Vec::new();
+    for from in 0..hosts {
+        for to in 0..hosts {
+            let apart = side[from] != side[to] && Some(from) != bridge && Some(to) != bridge;
+            if from != to && apart && (!one_way || side[from]) {
+                links.push((from, to));
+            }
+        }
+    }
+    links
+}
+
+fn millis(rng: &mut StdRng, from: u64, to: u64) -> Duration {
+    Duration::from_millis(rng.random_range(from..to))
+}

@@ -1,0 +1,224 @@
+//! A whole run: start, faults, healing, judgement.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::base::Seat;
+use crate::node::GroupRules;
+use crate::records::value::{Health, Topology};
+use crate::ring::Profile;
+
+use super::clock::{True, us};
+use super::cluster::{Cluster, ClusterConfig, fake_group};
+use super::faults::{Fault, Repair};
+use super::invariants::Violation;
+use super::network::Link;
+use super::service::{Script, ServiceEvent};
+
+/// How long the ring may take to be whole again once everything works, and to know the same things.
+const HEALING: Duration = Duration::from_secs(60);
+/// In units of the lease: how long a seat may stay vacant on a whole ring.
+const VACANT_LEASES: u32 = 3;
+
+/// What is to be run.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// The source of all randomness.
+    pub seed: u64,
+    /// How many machines; none: 3 to 9, drawn.
+    pub hosts: Option<usize>,
+    /// For how long things go wrong.
+    pub faults_for: Duration,
+}
+
+/// What a run that held all invariants came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// A hash of all that happened.
+    pub trace: u64,
+    /// How many events there were.
+    pub events: u64,
+    /// How often the seat was taken.
+    pub holdings: u64,
+    /// How many configs were acknowledged.
+    pub configs: usize,
+    /// How long the run lasted, in virtual time.
+    pub lasted: Duration,
+}
+
+/// A run in which an invariant did not hold.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The scenario, to run it again.
+    pub scenario: Scenario,
+    /// What did not hold.
+    pub violation: Violation,
+    /// The last events.
+    pub last: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}: {}", self.scenario.seed, self.violation)?;
+        for line in &self.last {
+            writeln!(f, "  {line}")?;
+        }
+        write!(f, "repeat it with: scripts/sim --seed {}", self.scenario.seed)?;
+        match self.scenario.hosts {
+            Some(hosts) => write!(f, " --hosts {hosts}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Scenario {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// An invariant did not hold.
+    pub fn run(self) -> Result<Outcome, Box<Failure>> {
+        let mut cluster = self.cluster();
+        let ended = self.play(&mut cluster);
+        match ended.err().or_else(|| cluster.violation.clone()) {
+            Some(violation) => Err(Box::new(Failure { scenario: self, violation, last: cluster.trace.lines() })),
+            None => Ok(Outcome {
+                trace: cluster.trace.hash(),
+                events: cluster.events,
+                holdings: cluster.holdings.count,
+                configs: cluster.acknowledged.len(),
+                lasted: cluster.elapsed(),
+            }),
+        }
+    }
+
+    fn cluster(self) -> Cluster {
+        // Another stream than the cluster's, so that a change of what is drawn here does not change what it draws.
+        let mut rng = StdRng::seed_from_u64(self.seed ^ 0x7363_656e_6172_696f);
+        let hosts = self.hosts.unwrap_or_else(|| rng.random_range(3..=9));
+        let link = Link {
+            latency: Duration::from_micros(rng.random_range(50..2_000)),
+            jitter: Duration::from_micros(rng.random_range(100..20_000)),
+            loss_per_mille: rng.random_range(0..100),
+            duplicate_per_mille: rng.random_range(0..50),
+        };
+        let profile = if rng.random_range(0..2) == 0 { Profile::Lan } else { Profile::Local };
+        let config = ClusterConfig { hosts, seed: self.seed, profile, link, max_drift_ppm: 9_000, services: true };
+        let rules = GroupRules { min_members: 3, council_size: 5 };
+        Cluster::new(config, |_, rng| Script {
+            topology: Topology::Leader,
+            rules,
+            start_time: Duration::from_millis(rng.random_range(10..800)),
+            suitability: rng.random_range(0..3),
+        })
+    }
+
+    fn play(self, cluster: &mut Cluster) -> Result<(), Violation> {
+        let mut rng = StdRng::seed_from_u64(self.seed ^ 0x6661_756c_7473_0000);
+        let hosts = cluster.config.hosts;
+        let mut repairs: BTreeMap<(True, u64), Repair> = BTreeMap::new();
+        for host in 0..hosts {
+            let begins = if host == 0 { 0 } else { us(Duration::from_millis(rng.random_range(0..3_000))) };
+            repairs.insert((begins, host as u64), Repair::Start(host));
+        }
+        let quiet = Duration::from_secs(rng.random_range(0..8));
+        let mut next_fault = us(quiet);
+        let faults_end = us(quiet + self.faults_for);
+        let mut number = 0;
+        while cluster.violation.is_none() {
+            let next_repair = repairs.first_key_value().map(|((at, _), _)| *at);
+            let next = next_repair.map_or(next_fault, |at| at.min(next_fault));
+            if next > faults_end {
+                break;
+            }
+            cluster.run_until(Duration::from_micros(next));
+            if next_repair == Some(next) {
+                if let Some((_, repair)) = repairs.pop_first() {
+                    repair.carry_out(cluster);
+                }
+            } else {
+                number += 1;
+                if let Some((at, repair)) = Fault::draw(&mut rng, hosts, number).begin(cluster) {
+                    repairs.insert((at, hosts as u64 + number as u64), repair);
+                }
+                next_fault += us(Duration::from_millis(rng.random_range(50..3_000)));
+            }
+        }
+        self.heal(cluster);
+        self.judge(cluster)
+    }
+
+    /// Everything works from now on.
+    fn heal(self, cluster: &mut Cluster) {
+        cluster.network.cut.clear();
+        cluster.network.link.loss_per_mille = cluster.network.link.loss_per_mille.min(20);
+        for host in 0..cluster.config.hosts {
+            cluster.hosts[host].disk.failing = false;
+            cluster.start(host);
+            cluster.service(host, ServiceEvent::Health(Health::Ok));
+        }
+        cluster.trace.say(cluster.at, "healed");
+    }
+
+    fn judge(self, cluster: &mut Cluster) -> Result<(), Violation> {
+        let hosts = cluster.config.hosts;
+        let healed = cluster.elapsed();
+        let whole = |cluster: &Cluster| (0..hosts).all(|host| cluster.sees_alive(host) == hosts);
+        if !cluster.run_while_not(healed + HEALING, whole) {
+            let node = (0..hosts).find(|host| cluster.sees_alive(*host) != hosts).unwrap_or_default();
+            let (alive, waited_ms) = (cluster.sees_alive(node), since(cluster, healed));
+            return Err(Violation::NotWhole { node, alive, all: hosts, waited_ms });
+        }
+        // The ring is whole, so whoever was paused is back: from here the seat may stay vacant for so long.
+        let is_whole = cluster.elapsed();
+        let patience = cluster.config.profile.lease_ttl() * VACANT_LEASES;
+        if !cluster.run_while_not(is_whole + patience, |cluster| cluster.leader().is_some()) {
+            let group = fake_group();
+            let why = cluster.node(0).map(|node| node.census().group(&group).election_why.clone()).unwrap_or_default();
+            let waited_ms = since(cluster, is_whole);
+            return Err(Violation::Vacant { group, seat: Seat::Leader, waited_ms, why });
+        }
+        let alike = |cluster: &Cluster| {
+            let digest = |host: usize| cluster.node(host).map(|node| node.records().digest());
+            (1..hosts).all(|host| digest(host) == digest(0))
+        };
+        if !cluster.run_while_not(is_whole + HEALING, alike) {
+            let waited_ms = since(cluster, is_whole);
+            return Err(Violation::RecordsDiffer { waited_ms, what: difference(cluster) });
+        }
+        for (node, revision) in &cluster.acknowledged {
+            let history = cluster.node(0).map(|node| node.census().config_history(&fake_group())).unwrap_or_default();
+            let pruned = history.len() >= crate::node::REVISIONS_KEPT;
+            if !pruned && !history.iter().any(|entry| entry.revision == *revision) {
+                return Err(Violation::ConfigLost { revision: revision.clone(), node: *node });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn since(cluster: &Cluster, then: Duration) -> u64 {
+    u64::try_from(cluster.elapsed().saturating_sub(then).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The first record that two nodes do not have alike, for a person.
+fn difference(cluster: &Cluster) -> String {
+    let Some(first) = cluster.node(0) else { return "node 0 does not run".to_owned() };
+    for host in 1..cluster.config.hosts {
+        let Some(other) = cluster.node(host) else { return format!("node {host} does not run") };
+        for record in first.records().iter() {
+            if other.records().get(&record.key).map(|known| known.stamp) != Some(record.stamp) {
+                return format!("{} on nodes 0 and {host}", record.key);
+            }
+        }
+        for record in other.records().iter() {
+            if first.records().get(&record.key).is_none() {
+                return format!("{} is on node {host} and not on node 0", record.key);
+            }
+        }
+    }
+    "digests differ though no record does".to_owned()
+}
