@@ -12,6 +12,8 @@
 
 mod backend;
 pub mod client;
+#[cfg(test)]
+pub(crate) mod fake;
 mod problem;
 pub mod server;
 pub mod shape;

@@ -1,1 +1,297 @@
-//! Asks a supervisor.
+//! Asks a supervisor: typed calls over its local socket, or over TCP.
+//!
+//! Every call is one connection: a command makes a handful of them, and a supervisor that restarts between two of them
+//! does not matter. `transport` knows HTTP, `lines` the answers without an end, this file the calls.
+
+mod lines;
+mod transport;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use axum::http::Method;
+use serde::Serialize;
+
+pub use lines::{Events, LogLines};
+
+use super::problem::Problem;
+use super::shape::{
+    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Explanation,
+    Group, Groups, LogsRequest, Members, Node, RollbackRequest, Service, Services, StartRequest, Started, Target,
+    UnknownKeys, UnsetRequest,
+};
+use crate::base::{GroupId, Name};
+
+/// Where a supervisor is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Its local socket.
+    Unix(PathBuf),
+    /// Its HTTP address.
+    Tcp(SocketAddr),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => path.display().fmt(f),
+            Self::Tcp(address) => write!(f, "http://{address}"),
+        }
+    }
+}
+
+/// A supervisor that can be asked. Cheap to clone; holds no connection.
+#[derive(Debug, Clone)]
+pub struct Client {
+    endpoint: Endpoint,
+}
+
+/// A call's result. A supervisor that does not answer is
+/// [`ProblemKind::Unreachable`](super::ProblemKind::Unreachable).
+pub type Answer<T> = Result<T, Problem>;
+
+impl Client {
+    /// Asks there. Nothing is connected yet.
+    #[must_use]
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint }
+    }
+
+    /// Where it asks.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// [`Backend::node`](super::Backend::node).
+    ///
+    /// # Errors
+    ///
+    /// As all calls here: the problem that the supervisor answered, or that it does not.
+    pub async fn node(&self) -> Answer<Node> {
+        self.get("/v1/node").await
+    }
+
+    /// [`Backend::members`](super::Backend::members).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn members(&self) -> Answer<Members> {
+        self.get("/v1/members").await
+    }
+
+    /// [`Backend::groups`](super::Backend::groups).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn groups(&self) -> Answer<Groups> {
+        self.get("/v1/groups").await
+    }
+
+    /// [`Backend::group`](super::Backend::group).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn group(&self, group: &GroupId) -> Answer<Group> {
+        self.get(&format!("/v1/groups/{group}")).await
+    }
+
+    /// [`Backend::services`](super::Backend::services).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn services(&self) -> Answer<Services> {
+        self.get("/v1/services").await
+    }
+
+    /// [`Backend::service`](super::Backend::service).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn service(&self, service: &Name) -> Answer<Service> {
+        self.get(&format!("/v1/services/{service}")).await
+    }
+
+    /// [`Backend::explain`](super::Backend::explain).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn explain(&self, target: &Target) -> Answer<Explanation> {
+        self.get(&format!("/v1/explain/{target}")).await
+    }
+
+    /// [`Backend::start`](super::Backend::start).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn start(&self, request: &StartRequest) -> Answer<Started> {
+        self.send(Method::POST, "/v1/services", request).await
+    }
+
+    /// [`Backend::act`](super::Backend::act).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn act(&self, action: Action, target: &Target, request: ActionRequest) -> Answer<Acted> {
+        self.send(Method::POST, &format!("/v1/services/{target}/{}", action.as_str()), &request).await
+    }
+
+    /// [`Backend::set_desired`](super::Backend::set_desired).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn set_desired(&self, group: &GroupId, request: DesiredRequest) -> Answer<Acted> {
+        self.send(Method::PUT, &format!("/v1/groups/{group}/desired"), &request).await
+    }
+
+    /// [`Backend::config`](super::Backend::config).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn config(&self, group: &GroupId, revision: Option<&str>) -> Answer<Config> {
+        self.get(&with_query(format!("/v1/groups/{group}/config"), &[("revision", revision)])).await
+    }
+
+    /// [`Backend::config_history`](super::Backend::config_history).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn config_history(&self, group: &GroupId) -> Answer<ConfigHistory> {
+        self.get(&format!("/v1/groups/{group}/config/history")).await
+    }
+
+    /// [`Backend::apply_config`](super::Backend::apply_config).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn apply_config(&self, group: &GroupId, request: ApplyRequest) -> Answer<ConfigApplied> {
+        let unknown = match request.unknown {
+            UnknownKeys::Refuse => None,
+            UnknownKeys::Allow => Some("allow"),
+        };
+        let query = [("expect", request.expect.as_deref()), ("unknown-keys", unknown)];
+        let path = with_query(format!("/v1/groups/{group}/config"), &query);
+        transport::call(&self.endpoint, Method::PUT, &path, "application/toml", request.toml.into()).await
+    }
+
+    /// [`Backend::rollback_config`](super::Backend::rollback_config).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn rollback_config(&self, group: &GroupId, request: &RollbackRequest) -> Answer<ConfigApplied> {
+        self.send(Method::POST, &format!("/v1/groups/{group}/config/rollback"), request).await
+    }
+
+    /// [`Backend::unset_config`](super::Backend::unset_config).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn unset_config(&self, group: &GroupId, request: &UnsetRequest) -> Answer<ConfigApplied> {
+        let path = with_query(format!("/v1/groups/{group}/config"), &[("expect", request.expect.as_deref())]);
+        transport::call(&self.endpoint, Method::DELETE, &path, "application/json", Vec::new().into()).await
+    }
+
+    /// [`Backend::shutdown`](super::Backend::shutdown).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn shutdown(&self) -> Answer<()> {
+        transport::call_for_nothing(&self.endpoint, Method::POST, "/v1/shutdown").await
+    }
+
+    /// [`Backend::logs`](super::Backend::logs).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn logs(&self, service: &Name, request: LogsRequest) -> Answer<LogLines> {
+        let lines = request.lines.map(|lines| lines.to_string());
+        let since = request.since_ms.map(|millis| millis.to_string());
+        let follow = request.follow.then_some("true");
+        let query = [("lines", lines.as_deref()), ("since_ms", since.as_deref()), ("follow", follow)];
+        let path = with_query(format!("/v1/services/{service}/logs"), &query);
+        transport::stream(&self.endpoint, &path).await.map(LogLines::new)
+    }
+
+    /// Notices of changes from now on, of one group or of all. The subscription is in place when this returns: who
+    /// looks at the state then, and again at each notice, misses nothing.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn events(&self, group: Option<&GroupId>) -> Answer<Events> {
+        let group = group.map(ToString::to_string);
+        let path = with_query("/v1/events".to_owned(), &[("group", group.as_deref())]);
+        transport::stream(&self.endpoint, &path).await.map(Events::new)
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Answer<T> {
+        transport::call(&self.endpoint, Method::GET, path, "application/json", Vec::new().into()).await
+    }
+
+    async fn send<T: serde::de::DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Answer<T> {
+        let body = serde_json::to_vec(body).map_err(|error| transport::unreadable(&self.endpoint, path, &error))?;
+        transport::call(&self.endpoint, method, path, "application/json", body.into()).await
+    }
+}
+
+/// The path with those of the parameters that have a value.
+fn with_query(mut path: String, parameters: &[(&str, Option<&str>)]) -> String {
+    let mut mark = '?';
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            path.push(mark);
+            path.push_str(name);
+            path.push('=');
+            encode(value, &mut path);
+            mark = '&';
+        }
+    }
+    path
+}
+
+/// Percent-encodes all but what RFC 3986 calls unreserved.
+fn encode(value: &str, into: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            into.push(char::from(byte));
+        } else {
+            into.push('%');
+            into.push(char::from(HEX[usize::from(byte >> 4)]));
+            into.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_query;
+
+    #[test]
+    fn values_of_a_query_cannot_leave_their_place() {
+        let path = with_query("/p".into(), &[("a", None), ("b", Some("x&c=1 ü")), ("d", Some("1-2.~_"))]);
+        assert_eq!(path, "/p?b=x%26c%3D1%20%C3%BC&d=1-2.~_");
+    }
+}

@@ -1,0 +1,156 @@
+//! One request over one connection.
+
+use std::io;
+use std::time::Duration;
+
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::{Method, Request, Response};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::{Answer, Endpoint};
+use crate::api::{Problem, ProblemKind};
+
+/// How long a supervisor has to take a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long it has to answer: somewhat longer than its own deadline, so that its word is heard first.
+const ANSWER: Duration = Duration::from_secs(35);
+/// Largest answer that is read, in bytes: several times the members of the largest ring.
+const ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+/// Asks, and reads the answer as JSON.
+pub(super) async fn call<T: DeserializeOwned>(
+    endpoint: &Endpoint,
+    method: Method,
+    path: &str,
+    content_type: &'static str,
+    body: Bytes,
+) -> Answer<T> {
+    let whole = whole(endpoint, method, path, content_type, body).await?;
+    serde_json::from_slice(&whole).map_err(|error| unreadable(endpoint, path, &error))
+}
+
+/// Asks for something that has no answer but that it is accepted.
+pub(super) async fn call_for_nothing(endpoint: &Endpoint, method: Method, path: &str) -> Answer<()> {
+    whole(endpoint, method, path, "application/json", Bytes::new()).await.map(|_| ())
+}
+
+/// Asks for an answer without an end.
+pub(super) async fn stream(endpoint: &Endpoint, path: &str) -> Answer<Incoming> {
+    let exchange = exchange(endpoint, Method::GET, path, "application/json", Bytes::new());
+    let response = tokio::time::timeout(ANSWER, exchange).await.map_err(|_| late(endpoint, path))??;
+    if response.status().is_success() { Ok(response.into_body()) } else { Err(problem(endpoint, path, response).await) }
+}
+
+async fn whole(
+    endpoint: &Endpoint,
+    method: Method,
+    path: &str,
+    content_type: &'static str,
+    body: Bytes,
+) -> Answer<Bytes> {
+    let read = async {
+        let response = exchange(endpoint, method, path, content_type, body).await?;
+        if !response.status().is_success() {
+            return Err(problem(endpoint, path, response).await);
+        }
+        let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
+        body.map(http_body_util::Collected::to_bytes).map_err(|error| unreadable(endpoint, path, error.as_ref()))
+    };
+    tokio::time::timeout(ANSWER, read).await.map_err(|_| late(endpoint, path))?
+}
+
+async fn exchange(
+    endpoint: &Endpoint,
+    method: Method,
+    path: &str,
+    content_type: &'static str,
+    body: Bytes,
+) -> Answer<Response<Incoming>> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, host(endpoint))
+        .header(CONTENT_TYPE, content_type)
+        .body(Full::new(body))
+        .map_err(|error| Problem::caused(ProblemKind::BadRequest, &error))?;
+    let refused = |error: io::Error| unreachable(endpoint, &error);
+    let late = |_| unreachable(endpoint, &io::ErrorKind::TimedOut.into());
+    match endpoint {
+        Endpoint::Unix(socket) => {
+            let connect = tokio::time::timeout(CONNECT, UnixStream::connect(socket));
+            converse(endpoint, connect.await.map_err(late)?.map_err(refused)?, request).await
+        }
+        Endpoint::Tcp(address) => {
+            let connect = tokio::time::timeout(CONNECT, TcpStream::connect(address));
+            converse(endpoint, connect.await.map_err(late)?.map_err(refused)?, request).await
+        }
+    }
+}
+
+async fn converse<C>(endpoint: &Endpoint, connection: C, request: Request<Full<Bytes>>) -> Answer<Response<Incoming>>
+where
+    C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let path = request.uri().path().to_owned();
+    let broken = |error: hyper::Error| {
+        Problem::new(ProblemKind::Unreachable, format!("{endpoint} broke off during {path}: {error}"))
+            .next("look whether the supervisor still runs: sup status")
+    };
+    let (mut sender, connection) = http1::handshake(TokioIo::new(connection)).await.map_err(broken)?;
+    // Drives the connection until the answer's body is read or dropped; what goes wrong shows there.
+    tokio::spawn(connection);
+    sender.send_request(request).await.map_err(broken)
+}
+
+fn host(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Unix(_) => "localhost".to_owned(),
+        Endpoint::Tcp(address) => address.to_string(),
+    }
+}
+
+/// The problem that a response tells; one that is none tells its status at least.
+async fn problem(endpoint: &Endpoint, path: &str, response: Response<Incoming>) -> Problem {
+    let status = response.status();
+    let told = match Limited::new(response.into_body(), ANSWER_BYTES).collect().await {
+        Ok(body) => serde_json::from_slice(&body.to_bytes()).ok(),
+        Err(_) => None,
+    };
+    told.unwrap_or_else(|| {
+        Problem::new(ProblemKind::Internal, format!("{endpoint} answered {status} to {path}, and not why"))
+            .next("is it a supervisor that listens there?")
+    })
+}
+
+fn unreachable(endpoint: &Endpoint, error: &io::Error) -> Problem {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            Problem::new(ProblemKind::Forbidden, format!("the supervisor at {endpoint} belongs to another user"))
+                .next("type the command as that user, with sudo most likely")
+        }
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            Problem::new(ProblemKind::Unreachable, format!("no supervisor answers at {endpoint}"))
+                .next("start one: sup run, or sup start SVC; if one runs elsewhere, name it: --socket PATH")
+        }
+        _ => Problem::new(ProblemKind::Unreachable, format!("no supervisor answers at {endpoint}: {error}"))
+            .next("see what it does: its log, and its process"),
+    }
+}
+
+fn late(endpoint: &Endpoint, path: &str) -> Problem {
+    let detail = format!("{endpoint} did not answer {path} within {} s", ANSWER.as_secs());
+    Problem::new(ProblemKind::Timeout, detail).next("see what the supervisor does: its log, and its process")
+}
+
+/// The problem that the two sides do not speak the same language.
+pub(super) fn unreadable(endpoint: &Endpoint, path: &str, error: &(dyn std::error::Error + 'static)) -> Problem {
+    Problem::new(ProblemKind::Internal, format!("what {endpoint} answered to {path} cannot be read: {error}"))
+        .next("compare the versions: sup --version, and that of the supervisor")
+}

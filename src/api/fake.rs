@@ -1,0 +1,359 @@
+//! A supervisor that is none: it answers what it was told to, and notes what it was asked.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Client, Endpoint};
+use super::server::{Limits, bind_unix, serve_unix};
+use super::shape::{
+    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, Council, DesiredRequest,
+    DesiredView, Event, EventKind, Explanation, Group, GroupMember, Groups, HealthReport, Holder, LogLine, LogStream,
+    LogsRequest, Member, MemberServiceState, MemberState, Members, Node, Revision, RevisionStatus, RollbackRequest,
+    Service, Services, StartRequest, Started, Target, Time, UnsetRequest,
+};
+use super::{Backend, Changes, Lines, Place, Problem, ProblemKind};
+use crate::base::{GroupId, Name, NodeId, Term, Wall};
+use crate::census::ElectionState;
+use crate::records::value::{DesiredState, Health, Strategy, Topology};
+
+/// 2026-05-01T12:00:00Z.
+pub(crate) const NOON: Time = Time(Wall(1_777_636_800_000));
+
+#[derive(Debug)]
+pub(crate) struct State {
+    /// What was asked, in words.
+    pub asked: Vec<String>,
+    pub group: Group,
+    pub service: Service,
+    pub health: Health,
+    /// What every call that changes something is answered, instead of success.
+    pub refusal: Option<Problem>,
+    /// How long each call takes.
+    pub delay: Duration,
+    /// What the service does once it was acted on.
+    pub becomes: MemberServiceState,
+    pub lines: Vec<LogLine>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Fake {
+    state: Arc<Mutex<State>>,
+    changes: broadcast::Sender<Event>,
+}
+
+pub(crate) fn node_id(n: u128) -> NodeId {
+    NodeId::from_u128(n << 96 | n)
+}
+
+pub(crate) fn redis() -> GroupId {
+    "redis.default".parse().unwrap()
+}
+
+pub(crate) fn member(n: u128, leader: bool) -> GroupMember {
+    GroupMember {
+        node_id: node_id(n),
+        address: format!("127.0.0.{n}:9638"),
+        state: MemberServiceState::Up,
+        why: String::new(),
+        health: Health::Ok,
+        leader,
+        suitability: Some(n as u64),
+        release: "redis/7.0.15".into(),
+        config_revision: None,
+        pid: Some(1000 + n as u32),
+        since: NOON,
+        restarts: 0,
+        node_state: MemberState::Alive,
+    }
+}
+
+fn group() -> Group {
+    let members: Vec<_> = (2..=4).map(|n| member(n, n == 3)).collect();
+    Group {
+        group: redis(),
+        topology: Topology::Leader,
+        strategy: Strategy::None,
+        election: ElectionState::Finished,
+        election_why: String::new(),
+        leader: Some(Holder { node_id: node_id(3), address: "127.0.0.3:9638".into(), term: Term(7) }),
+        updater: None,
+        council: Some(Council { voters: (2..=4).map(node_id).collect(), version: (Term(1), 1) }),
+        desired: DesiredView { release: None, config_revision: Some("2-1a2b3c4d".into()), state: DesiredState::Up },
+        rollout: None,
+        members_total: 3,
+        members_serving: 3,
+        members: Some(members),
+    }
+}
+
+impl Fake {
+    pub(crate) fn new() -> Self {
+        let service = Service {
+            service: "redis".parse().unwrap(),
+            group: redis(),
+            ident: "core/redis/7.0.15".into(),
+            topology: Topology::Leader,
+            strategy: Strategy::None,
+            member: member(2, false),
+            binds: Vec::new(),
+            hooks: Vec::new(),
+            files: Vec::new(),
+        };
+        let state = State {
+            asked: Vec::new(),
+            group: group(),
+            service,
+            health: Health::Ok,
+            refusal: None,
+            delay: Duration::ZERO,
+            becomes: MemberServiceState::Up,
+            lines: vec![LogLine {
+                at: NOON,
+                source: "run".into(),
+                stream: LogStream::Stdout,
+                text: "Ready to accept connections".into(),
+            }],
+        };
+        Self { state: Arc::new(Mutex::new(state)), changes: broadcast::channel(8).0 }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.state().asked.clone()
+    }
+
+    /// Changes the state, and tells it.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.tell(EventKind::Group, Some(redis()));
+    }
+
+    pub(crate) fn tell(&self, kind: EventKind, group: Option<GroupId>) {
+        // Nobody listens: nobody is told.
+        self.changes.send(Event { at: NOON, kind, group, node_id: None, message: "it changed".into() }).ok();
+    }
+
+    pub(crate) fn listeners(&self) -> usize {
+        self.changes.receiver_count()
+    }
+
+    async fn asked_for(&self, what: String) {
+        let delay = {
+            let mut state = self.state();
+            state.asked.push(what);
+            state.delay
+        };
+        tokio::time::sleep(delay).await;
+    }
+
+    async fn change_asked_for(&self, what: String) -> Result<(), Problem> {
+        self.asked_for(what).await;
+        self.state().refusal.clone().map_or(Ok(()), Err)
+    }
+
+    fn known(&self, group: &GroupId) -> Result<Group, Problem> {
+        let state = self.state();
+        if *group == state.group.group {
+            Ok(state.group.clone())
+        } else {
+            Err(Problem::new(ProblemKind::UnknownGroup, format!("no group {group}")).next("see them all: sup groups"))
+        }
+    }
+
+    fn applied(&self) -> ConfigApplied {
+        ConfigApplied {
+            group: redis(),
+            revision: "3-5e6f7a8b".into(),
+            previous: Some("2-1a2b3c4d".into()),
+            changed: true,
+        }
+    }
+}
+
+/// What a config that is refused is answered.
+pub(crate) fn invalid_config() -> Problem {
+    Problem::new(ProblemKind::InvalidConfig, "the config is not valid, nothing was changed").at(Place {
+        file: None,
+        line: 2,
+        column: 8,
+        message: "expected an integer, found a string".into(),
+        help: Some("such as 6379".into()),
+    })
+}
+
+impl Backend for Fake {
+    async fn node(&self) -> Result<Node, Problem> {
+        self.asked_for("node".into()).await;
+        Ok(Node {
+            node_id: node_id(2),
+            address: "127.0.0.2:9638".into(),
+            hostname: "box".into(),
+            ring: None,
+            version: "0.1.0".into(),
+            started_at: NOON,
+            encrypted: false,
+            pid: 77,
+            http_address: Some("127.0.0.2:9631".into()),
+            data_dir: "/data".into(),
+        })
+    }
+
+    async fn members(&self) -> Result<Members, Problem> {
+        self.asked_for("members".into()).await;
+        let member = |n| Member {
+            node_id: node_id(n),
+            address: format!("127.0.0.{n}:9638"),
+            hostname: "box".into(),
+            state: if n == 4 { MemberState::Suspect } else { MemberState::Alive },
+            version: "0.1.0".into(),
+        };
+        Ok(Members { members: (2..=4).map(member).collect() })
+    }
+
+    async fn groups(&self) -> Result<Groups, Problem> {
+        let group = self.state().group.clone();
+        Ok(Groups { groups: vec![Group { members: None, ..group }] })
+    }
+
+    async fn group(&self, group: &GroupId) -> Result<Group, Problem> {
+        self.asked_for(format!("group {group}")).await;
+        self.known(group)
+    }
+
+    async fn services(&self) -> Result<Services, Problem> {
+        Ok(Services { services: vec![self.state().service.clone()] })
+    }
+
+    async fn service(&self, service: &Name) -> Result<Service, Problem> {
+        let state = self.state();
+        if *service == state.service.service {
+            Ok(state.service.clone())
+        } else {
+            Err(Problem::new(ProblemKind::UnknownService, format!("no service {service} here")))
+        }
+    }
+
+    async fn health(&self, group: &GroupId) -> Result<HealthReport, Problem> {
+        self.known(group)?;
+        Ok(HealthReport { health: self.state().health, checked_at: Some(NOON), output: "PONG".into() })
+    }
+
+    async fn start(&self, request: StartRequest) -> Result<Started, Problem> {
+        self.change_asked_for(format!("start {}", serde_json::to_string(&request).unwrap())).await?;
+        let service = self.state().service.clone();
+        let becomes = self.state().becomes;
+        self.change(|state| state.service.member.state = becomes);
+        Ok(Started { service, was_loaded: false })
+    }
+
+    async fn act(&self, action: Action, target: &Target, request: ActionRequest) -> Result<Acted, Problem> {
+        self.change_asked_for(format!("{} {target} {:?}", action.as_str(), request.scope)).await?;
+        let becomes = self.state().becomes;
+        self.change(|state| {
+            state.service.member.state = becomes;
+            state.service.member.pid = state.service.member.pid.map(|pid| pid + 1);
+        });
+        Ok(Acted { group: redis(), at: NOON })
+    }
+
+    async fn set_desired(&self, group: &GroupId, request: DesiredRequest) -> Result<Acted, Problem> {
+        self.change_asked_for(format!("desired {group} {:?}", request.state)).await?;
+        Ok(Acted { group: group.clone(), at: NOON })
+    }
+
+    async fn apply_config(&self, group: &GroupId, request: ApplyRequest) -> Result<ConfigApplied, Problem> {
+        self.change_asked_for(format!("apply {group} {request:?}")).await?;
+        Ok(self.applied())
+    }
+
+    async fn config(&self, group: &GroupId, revision: Option<&str>) -> Result<Config, Problem> {
+        self.known(group)?;
+        let revision = revision.unwrap_or("2-1a2b3c4d").to_owned();
+        Ok(Config { group: group.clone(), revision: Some(revision), toml: "port = 6379\n".into() })
+    }
+
+    async fn config_history(&self, group: &GroupId) -> Result<ConfigHistory, Problem> {
+        self.known(group)?;
+        let revision = |name: &str, status, parent: Option<&str>| Revision {
+            revision: name.into(),
+            status,
+            at: NOON,
+            by: Some(node_id(2)),
+            parent: parent.map(Into::into),
+            action: "apply".into(),
+        };
+        let revisions = vec![
+            revision("2-1a2b3c4d", RevisionStatus::InForce, Some("1-00000000")),
+            revision("1-00000000", RevisionStatus::Replaced, None),
+        ];
+        Ok(ConfigHistory { group: group.clone(), revisions })
+    }
+
+    async fn rollback_config(&self, group: &GroupId, request: RollbackRequest) -> Result<ConfigApplied, Problem> {
+        self.change_asked_for(format!("rollback {group} {request:?}")).await?;
+        Ok(self.applied())
+    }
+
+    async fn unset_config(&self, group: &GroupId, request: UnsetRequest) -> Result<ConfigApplied, Problem> {
+        self.change_asked_for(format!("unset {group} {request:?}")).await?;
+        Ok(self.applied())
+    }
+
+    async fn logs(&self, service: &Name, request: LogsRequest) -> Result<Lines, Problem> {
+        self.asked_for(format!("logs {service} {request:?}")).await;
+        let (sender, lines) = mpsc::channel(8);
+        for line in self.state().lines.clone() {
+            sender.try_send(line).unwrap();
+        }
+        Ok(lines)
+    }
+
+    async fn explain(&self, target: &Target) -> Result<Explanation, Problem> {
+        let sentences = vec!["redis.default is led by 127.0.0.3:9638 (term 7).".to_owned()];
+        Ok(Explanation { target: target.to_string(), sentences, next: Some("sup group show redis.default".into()) })
+    }
+
+    fn subscribe(&self) -> Changes {
+        self.changes.subscribe()
+    }
+
+    async fn metrics(&self) -> Result<String, Problem> {
+        Ok("sup_members{state=\"alive\"} 3\n".into())
+    }
+
+    async fn shutdown(&self) -> Result<(), Problem> {
+        self.change_asked_for("shutdown".into()).await
+    }
+}
+
+/// A fake that is served on a socket of its own, until it is dropped.
+pub(crate) struct Served {
+    pub fake: Fake,
+    pub socket: PathBuf,
+    pub stop: CancellationToken,
+    pub task: JoinHandle<()>,
+    _dir: tempfile::TempDir,
+}
+
+impl Served {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("sup.sock");
+        let (fake, stop) = (Fake::new(), CancellationToken::new());
+        let listener = bind_unix(&socket).unwrap();
+        let task = tokio::spawn(serve_unix(listener, fake.clone(), limits, stop.clone()));
+        Self { fake, socket, stop, task, _dir: dir }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(Endpoint::Unix(self.socket.clone()))
+    }
+}

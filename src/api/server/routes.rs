@@ -1,0 +1,107 @@
+//! The paths.
+//!
+//! | file | paths |
+//! | --- | --- |
+//! | `node` | `/healthz`, `/metrics`, `/v1/node`, `/v1/members`, `/v1/shutdown` |
+//! | `groups` | `/v1/groups/...`, `/v1/explain/...` |
+//! | `config` | `/v1/groups/G/config/...` |
+//! | `services` | `/v1/services/...`, `/services/SVC/GROUP/health` |
+//! | `streams` | `/v1/events`, `/v1/services/SVC/logs` |
+
+mod config;
+mod groups;
+mod node;
+mod services;
+mod streams;
+
+use std::error::Error;
+use std::str::FromStr;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::extract::rejection::QueryRejection;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post, put};
+use tokio_util::sync::CancellationToken;
+
+use super::{Door, Limits, guard};
+use crate::api::{Backend, Problem, ProblemKind};
+
+/// What every handler is given.
+#[derive(Clone)]
+struct Context<B> {
+    backend: B,
+    limits: Limits,
+    door: Door,
+    /// Ends the streams, which have no end of their own.
+    stop: CancellationToken,
+}
+
+/// All paths over `backend`.
+pub(super) fn router<B: Backend>(backend: B, limits: Limits, door: Door, stop: CancellationToken) -> Router {
+    Router::new()
+        .route("/healthz", get(node::healthz::<B>))
+        .route("/metrics", get(node::metrics::<B>))
+        .route("/services/{service}/{group}/health", get(services::health::<B>))
+        .route("/v1/node", get(node::node::<B>))
+        .route("/v1/members", get(node::members::<B>))
+        .route("/v1/shutdown", post(node::shutdown::<B>))
+        .route("/v1/groups", get(groups::list::<B>))
+        .route("/v1/groups/{group}", get(groups::show::<B>))
+        .route("/v1/groups/{group}/members", get(groups::members::<B>))
+        .route("/v1/groups/{group}/desired", put(groups::desired::<B>))
+        .route("/v1/groups/{group}/config", get(config::show::<B>).put(config::apply::<B>).delete(config::unset::<B>))
+        .route("/v1/groups/{group}/config/history", get(config::history::<B>))
+        .route("/v1/groups/{group}/config/rollback", post(config::rollback::<B>))
+        .route("/v1/explain/{target}", get(groups::explain::<B>))
+        .route("/v1/services", get(services::list::<B>).post(services::start::<B>))
+        .route("/v1/services/{target}", get(services::show::<B>))
+        .route("/v1/services/{target}/stop", post(services::stop::<B>))
+        .route("/v1/services/{target}/restart", post(services::restart::<B>))
+        .route("/v1/services/{target}/unload", post(services::unload::<B>))
+        .route("/v1/services/{target}/logs", get(streams::logs::<B>))
+        .route("/v1/events", get(streams::events::<B>))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(Context { backend, limits, door, stop })
+        .layer(from_fn_with_state(door, guard::same_origin))
+        .layer(from_fn_with_state(limits.request, guard::deadline))
+}
+
+/// What a connection beyond the limit is answered, whatever it asks.
+pub(super) fn busy(limits: Limits) -> Router {
+    let detail = format!("{} connections are open, and no more are taken", limits.connections);
+    let problem = Problem::new(ProblemKind::Busy, detail).next("close some, such as `sup logs -f` that nobody reads");
+    Router::new().fallback(async move || problem).layer(from_fn(close_after))
+}
+
+/// Asks the other side not to send another request on this connection.
+async fn close_after(request: Request, next: axum::middleware::Next) -> axum::response::Response {
+    use axum::http::HeaderValue;
+    use axum::http::header::CONNECTION;
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+async fn unknown_route(request: Request) -> Problem {
+    Problem::new(ProblemKind::UnknownRoute, format!("there is no {}", request.uri().path()))
+        .next("the paths are /v1/{node,members,groups,services,events}, /metrics, /healthz")
+}
+
+async fn wrong_method(request: Request) -> Problem {
+    Problem::new(ProblemKind::WrongMethod, format!("{} does not take {}", request.uri().path(), request.method()))
+}
+
+/// A part of the path, or the problem that it is not what belongs there.
+fn part<T: FromStr>(text: &str) -> Result<T, Problem>
+where
+    T::Err: Error + 'static,
+{
+    text.parse().map_err(|error: T::Err| Problem::caused(ProblemKind::BadRequest, &error))
+}
+
+/// The problem that a query is not what is expected.
+fn bad_query(rejection: &QueryRejection) -> Problem {
+    Problem::caused(ProblemKind::BadRequest, rejection)
+}

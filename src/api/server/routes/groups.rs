@@ -1,0 +1,50 @@
+//! Groups.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use serde::Serialize;
+
+use super::{Context, part};
+use crate::api::server::body;
+use crate::api::server::reply::{Reply, json};
+use crate::api::shape::{Acted, DesiredRequest, Explanation, Group, GroupMember, Groups};
+use crate::api::{Backend, Problem};
+
+/// `GET /v1/groups/G/members`.
+#[derive(Serialize)]
+pub(super) struct GroupMembers {
+    members: Vec<GroupMember>,
+}
+
+pub(super) async fn list<B: Backend>(State(context): State<Context<B>>) -> Reply<Groups> {
+    json(context.backend.groups().await)
+}
+
+pub(super) async fn show<B: Backend>(State(context): State<Context<B>>, Path(group): Path<String>) -> Reply<Group> {
+    json(context.backend.group(&part(&group)?).await)
+}
+
+pub(super) async fn members<B: Backend>(
+    State(context): State<Context<B>>,
+    Path(group): Path<String>,
+) -> Reply<GroupMembers> {
+    let group = context.backend.group(&part(&group)?).await?;
+    json(Ok(GroupMembers { members: group.members.unwrap_or_default() }))
+}
+
+pub(super) async fn desired<B: Backend>(
+    State(context): State<Context<B>>,
+    Path(group): Path<String>,
+    request: Body,
+) -> Reply<Acted> {
+    let group = part(&group)?;
+    let request: DesiredRequest = body::json(request).await?;
+    json(context.backend.set_desired(&group, request).await)
+}
+
+pub(super) async fn explain<B: Backend>(
+    State(context): State<Context<B>>,
+    Path(target): Path<String>,
+) -> Result<axum::Json<Explanation>, Problem> {
+    json(context.backend.explain(&part(&target)?).await)
+}

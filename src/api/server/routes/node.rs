@@ -1,0 +1,35 @@
+//! This node and the ring.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::Context;
+use crate::api::server::guard;
+use crate::api::server::reply::{Reply, json, typed};
+use crate::api::shape::{Members, Node};
+use crate::api::{Backend, Problem};
+
+/// Whether the supervisor answers: its loop is asked, not only its HTTP.
+pub(super) async fn healthz<B: Backend>(State(context): State<Context<B>>) -> Result<Response, Problem> {
+    context.backend.node().await?;
+    Ok(typed("text/plain; charset=utf-8", "ok\n"))
+}
+
+pub(super) async fn metrics<B: Backend>(State(context): State<Context<B>>) -> Result<Response, Problem> {
+    Ok(typed("text/plain; version=0.0.4; charset=utf-8", context.backend.metrics().await?))
+}
+
+pub(super) async fn node<B: Backend>(State(context): State<Context<B>>) -> Reply<Node> {
+    json(context.backend.node().await)
+}
+
+pub(super) async fn members<B: Backend>(State(context): State<Context<B>>) -> Reply<Members> {
+    json(context.backend.members().await)
+}
+
+pub(super) async fn shutdown<B: Backend>(State(context): State<Context<B>>) -> Result<StatusCode, Problem> {
+    guard::local_only(context.door, "a supervisor is shut down")?;
+    context.backend.shutdown().await?;
+    Ok(StatusCode::ACCEPTED)
+}
