@@ -1,1 +1,26 @@
-//! Wires the core to the world.
+//! The supervisor: wires everything, and the only place that knows all of it.
+
+mod settings;
+
+use std::process::ExitCode;
+
+use crate::api::shape::StartRequest;
+
+pub use settings::{
+    Advertise, Arity, Environment, GOSSIP_PORT, HTTP_PORT, Key, ListenHttp, LogFormat, MinMembers, Origin, Peer,
+    PeerError, Settings, SettingsError, Sources,
+};
+
+/// The supervisor could not start, or could not go on.
+#[derive(Debug, thiserror::Error)]
+#[error("not yet")]
+pub struct RunError;
+
+/// Runs a supervisor in this process until it is told to end: by a signal, or through its API. `first` is a service to
+/// load and start besides those that it has.
+///
+/// # Errors
+/// It could not start: nothing of it is left running. Or it found that it must not go on.
+pub fn run(settings: Settings, first: Option<StartRequest>) -> Result<ExitCode, RunError> {
+    todo!("{settings:?} {first:?}")
+}

@@ -1,0 +1,206 @@
+//! The settings of a supervisor: flag beats environment beats file beats default, and each knows where it is from.
+
+mod key;
+mod source;
+mod value;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::base::limits::COUNCIL_MAX;
+use crate::records::value::Topology;
+use crate::ring::Profile;
+
+pub use key::{Arity, Key};
+pub use source::{Environment, Origin, SettingsError, Sources};
+pub use value::{Advertise, GOSSIP_PORT, HTTP_PORT, ListenHttp, LogFormat, Peer, PeerError};
+
+use value::{duration, listen_address};
+
+/// Longest path of a unix socket, in bytes: the kernel's 108, less the end mark.
+const SOCKET_PATH_BYTES: usize = 107;
+/// Members that a group with a leader needs before it elects anybody, unless it is set.
+const LEADER_MIN_MEMBERS: usize = 3;
+/// The word for "found out at start".
+const AUTO: &str = "auto";
+
+/// All settings, checked. How to change one is in `config/sup.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Address of gossip (UDP) and sync (TCP).
+    pub listen_gossip: SocketAddr,
+    /// Address that is told to others.
+    pub advertise: Advertise,
+    /// Where HTTP is served.
+    pub listen_http: ListenHttp,
+    /// The local socket.
+    pub socket: PathBuf,
+    /// Where everything that must survive a restart is kept.
+    pub data_dir: PathBuf,
+    /// Nodes to join.
+    pub peers: Vec<Peer>,
+    /// Which network the ring runs on.
+    pub profile: Profile,
+    /// How long to look for a peer before going on alone.
+    pub join_timeout: Duration,
+    /// How far ahead of this machine's clock another's may be.
+    pub max_clock_skew: Duration,
+    /// Where plans are looked up by name, besides `./plans` and `/etc/sup/plans`.
+    pub plan_path: Vec<PathBuf>,
+    /// Members that must be alive before a group elects anybody.
+    pub min_members: MinMembers,
+    /// How many members of a group vote.
+    pub council_size: usize,
+    /// What is logged: a level, or filters as of `RUST_LOG`.
+    pub log_level: String,
+    /// How it is written.
+    pub log_format: LogFormat,
+    origins: BTreeMap<Key, Origin>,
+}
+
+/// Members that must be alive before a group elects anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MinMembers {
+    /// Three where there is a leader, else one.
+    ByTopology,
+    /// This many.
+    Fixed(usize),
+}
+
+impl MinMembers {
+    /// How many that is for a group of this topology.
+    #[must_use]
+    pub const fn of(self, topology: Topology) -> usize {
+        match (self, topology) {
+            (Self::Fixed(number), _) => number,
+            (Self::ByTopology, Topology::Leader) => LEADER_MIN_MEMBERS,
+            (Self::ByTopology, Topology::Standalone) => 1,
+        }
+    }
+}
+
+impl Settings {
+    /// Puts the settings together.
+    ///
+    /// # Errors
+    /// A source cannot be read, or says something that is no setting or no value of it. All of it is found before
+    /// anything is started.
+    pub fn resolve(sources: &Sources<'_>) -> Result<Self, SettingsError> {
+        let layers = sources.read()?;
+        let data_dir = layers.parsed(Key::DataDir, |text| match text {
+            AUTO => default_data_dir(sources.env),
+            path => absolute(path),
+        })?;
+        let socket = layers.parsed(Key::Socket, |text| {
+            let path = if text == AUTO { data_dir.join("sup.sock") } else { absolute(text)? };
+            socket_path(path)
+        })?;
+        let listen_gossip = layers.parsed(Key::ListenGossip, |text| listen_address(text, GOSSIP_PORT))?;
+        let insecure = layers.parsed(Key::InsecureHttp, switch)?;
+        let listen_http = layers.parsed(Key::ListenHttp, |text| match text {
+            "off" => Ok(ListenHttp::Off),
+            AUTO => Ok(ListenHttp::On(default_http(listen_gossip.ip()))),
+            text => guarded_http(listen_address(text, HTTP_PORT)?, insecure),
+        })?;
+        Ok(Self {
+            listen_gossip,
+            advertise: layers.parsed(Key::Advertise, str::parse)?,
+            listen_http,
+            socket,
+            data_dir,
+            peers: layers.all(Key::Peer, |text| text.parse::<Peer>().map_err(|error| error.to_string()))?,
+            profile: layers.parsed(Key::Profile, |text| text.parse::<Profile>().map_err(|error| error.to_string()))?,
+            join_timeout: layers.parsed(Key::JoinTimeout, duration)?,
+            max_clock_skew: layers.parsed(Key::MaxClockSkew, duration)?,
+            plan_path: layers.all(Key::PlanPath, absolute)?,
+            min_members: layers.parsed(Key::ElectionMinMembers, |text| match text {
+                AUTO => Ok(MinMembers::ByTopology),
+                text => positive(text).map(MinMembers::Fixed),
+            })?,
+            council_size: layers.parsed(Key::ElectionCouncilSize, |text| match positive(text)? {
+                size if size <= COUNCIL_MAX => Ok(size),
+                _ => Err(format!("a council has at most {COUNCIL_MAX} voters")),
+            })?,
+            log_level: layers.parsed(Key::LogLevel, |text| Ok::<_, String>(text.to_owned()))?,
+            log_format: layers.parsed(Key::LogFormat, str::parse)?,
+            origins: layers.origins(),
+        })
+    }
+
+    /// Where a setting is from.
+    #[must_use]
+    pub fn origin(&self, key: Key) -> &Origin {
+        self.origins.get(&key).unwrap_or(&Origin::Default)
+    }
+
+    /// Where plans are looked up by name, in order.
+    #[must_use]
+    pub fn plan_search(&self) -> Vec<PathBuf> {
+        let fixed = [PathBuf::from("plans"), PathBuf::from("/etc/sup/plans")];
+        fixed.into_iter().chain(self.plan_path.iter().cloned()).collect()
+    }
+}
+
+/// The data directory: the system's for root, else the user's own.
+fn default_data_dir(env: Environment<'_>) -> Result<PathBuf, String> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/sup"));
+    }
+    let state = env("XDG_STATE_HOME").filter(|path| Path::new(path).is_absolute()).map(PathBuf::from);
+    let home = || env("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    match state.or_else(home) {
+        Some(dir) => Ok(dir.join("sup")),
+        None => Err("neither XDG_STATE_HOME nor HOME is set; name a directory".to_owned()),
+    }
+}
+
+/// HTTP is for this machine; a supervisor that gossips on a loopback address of its own serves it there, so that
+/// several can share a machine.
+fn default_http(gossip: IpAddr) -> SocketAddr {
+    let ip = if gossip.is_loopback() { gossip } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    SocketAddr::new(ip, HTTP_PORT)
+}
+
+fn guarded_http(address: SocketAddr, insecure: bool) -> Result<ListenHttp, String> {
+    if address.ip().is_loopback() || insecure {
+        Ok(ListenHttp::On(address))
+    } else {
+        Err("anybody who reaches it could control this supervisor: use a loopback address, or say --insecure-http"
+            .to_owned())
+    }
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        return Err("expected a path".to_owned());
+    }
+    std::path::absolute(text).map_err(|error| error.to_string())
+}
+
+fn socket_path(path: PathBuf) -> Result<PathBuf, String> {
+    let bytes = path.as_os_str().len();
+    if bytes > SOCKET_PATH_BYTES {
+        let shown = path.display();
+        return Err(format!(
+            "{shown} has {bytes} bytes, and a socket's path at most {SOCKET_PATH_BYTES}: name a shorter one by --socket"
+        ));
+    }
+    Ok(path)
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number from 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests;
