@@ -27,11 +27,10 @@ mod scenario;
 mod service;
 mod trace;
 
-#[cfg(test)]
-mod tests;
 
 pub use cluster::{Cluster, ClusterConfig};
 pub use faults::Fault;
 pub use invariants::Violation;
 pub use network::Link;
 pub use scenario::{Failure, Outcome, Scenario};
+pub use service::Script;

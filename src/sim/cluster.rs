@@ -9,8 +9,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::base::{GroupId, NodeId, Seat};
-use crate::node::{Command, CommandError, Done, Input, Node, NodeEvent, Note, Output};
-use crate::records::value::ServiceState;
+use crate::node::{Command, CommandError, Done, GroupRules, Input, Node, NodeEvent, Note, Output};
+use crate::records::value::{ServiceState, Topology};
 use crate::ring::{ProbeOutcome, Profile, StreamError};
 
 use super::clock::{Clock, True, us};
@@ -38,6 +38,19 @@ pub struct ClusterConfig {
     pub max_drift_ppm: i64,
     /// Whether the machines run the fake service.
     pub services: bool,
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Self {
+            hosts: 3,
+            seed: 1,
+            profile: Profile::Lan,
+            link: Link::default(),
+            max_drift_ppm: 1_000,
+            services: false,
+        }
+    }
 }
 
 /// Something that will happen on a machine.
@@ -100,6 +113,14 @@ pub(super) fn fake_group() -> GroupId {
 }
 
 impl Cluster {
+    /// Machines that are all switched off, and whose services are left alone.
+    #[must_use]
+    pub fn of_nodes(config: ClusterConfig) -> Self {
+        let rules = GroupRules { min_members: 1, council_size: 1 };
+        let script = Script { topology: Topology::Standalone, rules, start_time: Duration::ZERO, suitability: 0 };
+        Self::new(ClusterConfig { services: false, ..config }, |_, _| script)
+    }
+
     /// Machines that are all switched off.
     #[must_use]
     pub fn new(config: ClusterConfig, script: impl Fn(usize, &mut StdRng) -> Script) -> Self {
@@ -254,6 +275,13 @@ impl Cluster {
     #[must_use]
     pub fn renewals(&self) -> u64 {
         self.hosts.iter().map(|host| host.renewals).sum()
+    }
+
+    /// Whether every node sees every other alive.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let hosts = self.hosts.len();
+        (0..hosts).all(|host| self.sees_alive(host) == hosts)
     }
 
     /// How many members a machine's node sees alive, itself included.

@@ -166,8 +166,7 @@ impl Scenario {
     fn judge(self, cluster: &mut Cluster) -> Result<(), Violation> {
         let hosts = cluster.config.hosts;
         let healed = cluster.elapsed();
-        let whole = |cluster: &Cluster| (0..hosts).all(|host| cluster.sees_alive(host) == hosts);
-        if !cluster.run_while_not(healed + HEALING, whole) {
+        if !cluster.run_while_not(healed + HEALING, Cluster::is_whole) {
             let node = (0..hosts).find(|host| cluster.sees_alive(*host) != hosts).unwrap_or_default();
             let (alive, waited_ms) = (cluster.sees_alive(node), since(cluster, healed));
             return Err(Violation::NotWhole { node, alive, all: hosts, waited_ms });

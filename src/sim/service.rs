@@ -8,12 +8,15 @@ use crate::records::value::{Health, MemberStatus, ServiceState, Topology};
 
 /// How a fake service behaves.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Script {
-    pub(super) topology: Topology,
-    pub(super) rules: GroupRules,
+pub struct Script {
+    /// The group's topology.
+    pub topology: Topology,
+    /// What decides the group's elections.
+    pub rules: GroupRules,
     /// From launch to up.
-    pub(super) start_time: Duration,
-    pub(super) suitability: u64,
+    pub start_time: Duration,
+    /// How suited it is to lead.
+    pub suitability: u64,
 }
 
 /// The fake service of one machine. It outlives the node: a supervisor's crash does not take it along.

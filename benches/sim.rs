@@ -1,0 +1,127 @@
+//! Runs many seeds of the simulator, or one of them, or times a large ring. `scripts/sim` is the way in.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use sup::sim::{Cluster, ClusterConfig, Link, Scenario};
+
+/// Runs the simulator.
+#[derive(Parser)]
+struct Args {
+    /// How many seeds to run
+    #[arg(long, default_value_t = 2000)]
+    seeds: u64,
+    /// The first of them
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Run this seed alone
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many nodes; 3 to 9, drawn from the seed, unless given
+    #[arg(long)]
+    hosts: Option<usize>,
+    /// For how many virtual seconds things go wrong
+    #[arg(long, default_value_t = 60)]
+    faults_for: u64,
+    /// Time the convergence of a fault-free ring of so many nodes instead
+    #[arg(long)]
+    ring: Option<usize>,
+    /// Given by `cargo bench`
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// Sums over all runs.
+#[derive(Default)]
+struct Totals {
+    failed: AtomicU64,
+    events: AtomicU64,
+    holdings: AtomicU64,
+    configs: AtomicU64,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match args.ring {
+        Some(nodes) => large_ring(nodes),
+        None => seeds(&args),
+    }
+}
+
+fn seeds(args: &Args) -> ExitCode {
+    let (from, seeds) = args.seed.map_or((args.from, args.seeds), |seed| (seed, 1));
+    let next = AtomicU64::new(from);
+    let totals = Totals::default();
+    let began = Instant::now();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + seeds {
+                        return;
+                    }
+                    run(args, seed, &totals);
+                }
+            });
+        }
+    });
+    let failed = totals.failed.into_inner();
+    println!(
+        "{seeds} seeds, {failed} failed; {} events, {} holdings of the seat, {} configs acknowledged, in {:.1} s",
+        totals.events.into_inner(),
+        totals.holdings.into_inner(),
+        totals.configs.into_inner(),
+        began.elapsed().as_secs_f64()
+    );
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run(args: &Args, seed: u64, totals: &Totals) {
+    let faults_for = Duration::from_secs(args.faults_for);
+    match (Scenario { seed, hosts: args.hosts, faults_for }).run() {
+        Ok(outcome) => {
+            totals.events.fetch_add(outcome.events, Ordering::Relaxed);
+            totals.holdings.fetch_add(outcome.holdings, Ordering::Relaxed);
+            totals.configs.fetch_add(outcome.configs as u64, Ordering::Relaxed);
+            if args.seed.is_some() {
+                println!("seed {seed}: trace {:016x}, {:?} of virtual time", outcome.trace, outcome.lasted);
+            }
+        }
+        Err(failure) => {
+            totals.failed.fetch_add(1, Ordering::Relaxed);
+            println!("{failure}\n");
+        }
+    }
+}
+
+/// All nodes start at once and know one of them: when does each see all, and what does it cost then?
+fn large_ring(nodes: usize) -> ExitCode {
+    let began = Instant::now();
+    let mut cluster = Cluster::of_nodes(ClusterConfig { hosts: nodes, link: Link::default(), ..ClusterConfig::default() });
+    for host in 0..nodes {
+        cluster.start(host);
+    }
+    let mut at = Duration::ZERO;
+    while at < Duration::from_secs(120) && !cluster.is_whole() {
+        at += Duration::from_millis(100);
+        cluster.run_until(at);
+    }
+    let whole = cluster.is_whole();
+    println!("{nodes} nodes: every view complete: {whole}, after {at:?} of virtual time");
+    let (bytes, datagrams) = (cluster.datagram_bytes, cluster.datagrams);
+    let idle = Duration::from_secs(30);
+    cluster.run_until(at + idle);
+    let per_node = |sum: u64| sum as f64 / nodes as f64 / idle.as_secs_f64();
+    println!(
+        "then idle: {:.0} B/s and {:.2} datagrams/s per node; identities renewed: {}",
+        per_node(cluster.datagram_bytes - bytes),
+        per_node(cluster.datagrams - datagrams),
+        cluster.renewals()
+    );
+    println!("took {:.1} s", began.elapsed().as_secs_f64());
+    if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,75 @@
+//! A short selection of what the simulator can do; `scripts/sim` runs the rest.
+
+use std::time::Duration;
+
+use sup::sim::{Cluster, ClusterConfig, Link, Scenario};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn scenario(seed: u64) -> Scenario {
+    Scenario { seed, hosts: None, faults_for: 30 * SECOND }
+}
+
+fn seeds(range: std::ops::Range<u64>) {
+    for seed in range {
+        if let Err(failure) = scenario(seed).run() {
+            panic!("{failure}");
+        }
+    }
+}
+
+fn ring(hosts: usize, loss_per_mille: u32) -> Cluster {
+    let link = Link { loss_per_mille, ..Link::default() };
+    let mut cluster = Cluster::of_nodes(ClusterConfig { hosts, link, ..ClusterConfig::default() });
+    for host in 0..hosts {
+        cluster.start(host);
+    }
+    cluster
+}
+
+#[test]
+fn the_same_seed_twice_gives_the_same_trace() {
+    let outcome = || scenario(11).run().unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(outcome(), outcome());
+}
+
+#[test]
+fn two_seeds_give_two_traces() {
+    let trace = |seed| scenario(seed).run().unwrap_or_else(|failure| panic!("{failure}")).trace;
+    assert_ne!(trace(11), trace(12));
+}
+
+#[test]
+fn faulty_clusters_hold_every_invariant_first_quarter() {
+    seeds(1..16);
+}
+
+#[test]
+fn faulty_clusters_hold_every_invariant_second_quarter() {
+    seeds(16..31);
+}
+
+#[test]
+fn faulty_clusters_hold_every_invariant_third_quarter() {
+    seeds(31..46);
+}
+
+#[test]
+fn faulty_clusters_hold_every_invariant_last_quarter() {
+    seeds(46..61);
+}
+
+#[test]
+fn a_hundred_nodes_that_start_at_once_all_see_all_within_ten_seconds() {
+    let mut cluster = ring(100, 0);
+    cluster.run_until(10 * SECOND);
+    assert!(cluster.is_whole());
+}
+
+#[test]
+fn a_fault_free_ring_that_loses_a_tenth_of_its_datagrams_never_renews_an_identity() {
+    let mut cluster = ring(60, 100);
+    cluster.run_until(120 * SECOND);
+    assert_eq!(cluster.renewals(), 0);
+    assert!(cluster.is_whole());
+}
