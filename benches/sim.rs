@@ -101,7 +101,8 @@ fn run(args: &Args, seed: u64, totals: &Totals) {
 /// All nodes start at once and know one of them: when does each see all, and what does it cost then?
 fn large_ring(nodes: usize) -> ExitCode {
     let began = Instant::now();
-    let mut cluster = Cluster::of_nodes(ClusterConfig { hosts: nodes, link: Link::default(), ..ClusterConfig::default() });
+    let mut cluster =
+        Cluster::of_nodes(ClusterConfig { hosts: nodes, link: Link::default(), ..ClusterConfig::default() });
     for host in 0..nodes {
         cluster.start(host);
     }

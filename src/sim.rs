@@ -27,7 +27,6 @@ mod scenario;
 mod service;
 mod trace;
 
-
 pub use cluster::{Cluster, ClusterConfig};
 pub use faults::Fault;
 pub use invariants::Violation;

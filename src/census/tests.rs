@@ -1,1 +1,181 @@
+use std::net::SocketAddr;
 
+use super::{Census, ConfigStanding, ElectionState, GroupView, Liveness};
+use crate::base::{GroupId, NodeId, Seat, Term};
+use crate::records::value::{
+    ConfigRevision, Health, MemberStatus, NodeFacts, SeatHolder, ServiceState, Topology, encode,
+};
+use crate::records::{Key, Record, Stamp};
+
+const ME: NodeId = NodeId::from_u128(1);
+const OTHER: NodeId = NodeId::from_u128(2);
+
+fn group() -> GroupId {
+    "web.default".parse().unwrap()
+}
+
+fn address(last: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, last], 9638))
+}
+
+fn record<T: serde::Serialize>(key: Key, time: u64, value: &T) -> Record {
+    Record { key, stamp: Stamp { term: 0, time, node: OTHER }, value: Some(encode(value).unwrap()) }
+}
+
+fn up() -> MemberStatus {
+    MemberStatus {
+        topology: Topology::Leader,
+        state: ServiceState::Up,
+        health: Health::Ok,
+        eligible: true,
+        ..MemberStatus::default()
+    }
+}
+
+/// Two members of one watched group, both up.
+fn two_members() -> Census {
+    let mut census = Census::new(ME);
+    census.watch(&group());
+    for (id, last) in [(ME, 1), (OTHER, 2)] {
+        census.set_node(id, address(last), Liveness::Alive);
+        assert_eq!(census.apply(&record(Key::service(&group(), id), 1, &up())), Ok(None));
+    }
+    assert_eq!(census.refresh().groups, [group()]);
+    census
+}
+
+fn serving(view: &GroupView) -> Vec<NodeId> {
+    view.serving().map(|member| member.node.id).collect()
+}
+
+fn seat(census: &mut Census, node: Option<NodeId>, term: u64) {
+    let holder = SeatHolder { node, term: Term(term) };
+    assert_eq!(census.apply(&record(Key::seat(&group(), &Seat::Leader), term, &holder)), Ok(None));
+}
+
+#[test]
+fn a_change_of_a_group_that_nobody_watches_is_not_reported_and_is_there_when_asked_for() {
+    let mut census = Census::new(ME);
+    census.set_node(OTHER, address(2), Liveness::Alive);
+    assert_eq!(census.apply(&record(Key::service(&group(), OTHER), 1, &up())), Ok(None));
+    assert!(census.refresh().groups.is_empty());
+    assert_eq!(serving(&census.group(&group())), [OTHER]);
+}
+
+#[test]
+fn what_changes_nothing_that_can_be_seen_is_not_reported() {
+    let mut census = two_members();
+    assert_eq!(census.apply(&record(Key::service(&group(), OTHER), 2, &up())), Ok(None));
+    census.set_node(OTHER, address(2), Liveness::Alive);
+    let changes = census.refresh();
+    assert!(changes.groups.is_empty() && !changes.nodes);
+}
+
+#[test]
+fn nobody_is_sent_to_a_member_whose_node_is_down_or_whose_service_is_critical() {
+    let mut census = two_members();
+    census.set_node(OTHER, address(2), Liveness::Suspect);
+    assert_eq!(serving(&census.group(&group())), [ME, OTHER]);
+    census.set_node(OTHER, address(2), Liveness::Down);
+    assert_eq!(serving(&census.group(&group())), [ME]);
+    let critical = MemberStatus { health: Health::Critical, ..up() };
+    assert_eq!(census.apply(&record(Key::service(&group(), ME), 2, &critical)), Ok(None));
+    assert!(serving(&census.group(&group())).is_empty());
+}
+
+#[test]
+fn a_node_that_said_goodbye_has_left_however_the_ring_came_to_know_of_its_silence() {
+    let mut census = two_members();
+    let facts = NodeFacts { left: true, ..NodeFacts::default() };
+    assert_eq!(census.apply(&record(Key::node(OTHER), 1, &facts)), Ok(None));
+    census.set_node(OTHER, address(2), Liveness::Down);
+    assert_eq!(census.node(OTHER).unwrap().liveness, Liveness::Left);
+}
+
+#[test]
+fn the_last_leader_is_shown_until_the_next_one_is_known() {
+    let mut census = two_members();
+    seat(&mut census, Some(OTHER), 1);
+    seat(&mut census, None, 1);
+    census.set_election(&group(), &Seat::Leader, ElectionState::Running, "");
+    let view = census.group(&group());
+    assert_eq!(view.leader.map(|leader| leader.node), Some(OTHER));
+    assert_eq!(view.election, ElectionState::Running);
+}
+
+#[test]
+fn without_a_quorum_no_leader_is_shown() {
+    let mut census = two_members();
+    seat(&mut census, Some(OTHER), 1);
+    census.set_election(&group(), &Seat::Leader, ElectionState::NoQuorum, "voters do not answer");
+    let view = census.group(&group());
+    assert_eq!(view.leader, None);
+    assert!(!view.members[&OTHER].leader);
+}
+
+#[test]
+fn of_itself_a_node_believes_its_lease_and_not_what_is_said() {
+    let mut census = two_members();
+    seat(&mut census, Some(ME), 3);
+    assert!(!census.group(&group()).members[&ME].leader);
+    census.set_held(&group(), &Seat::Leader, Some(Term(3)));
+    assert!(census.group(&group()).members[&ME].leader);
+}
+
+fn revision(sequence: u64, parent: Option<&str>, toml: &str) -> ConfigRevision {
+    ConfigRevision { sequence, parent: parent.map(str::to_owned), toml: toml.to_owned(), ..ConfigRevision::default() }
+}
+
+#[test]
+fn of_two_configs_that_were_applied_at_once_the_newer_is_in_force_and_the_other_is_reported() {
+    let mut census = two_members();
+    let first = record(Key::config(&group(), "1-a"), 10, &revision(1, None, "a = 1"));
+    let left = record(Key::config(&group(), "2-l"), 20, &revision(2, Some("1-a"), "a = 2"));
+    let right = record(Key::config(&group(), "2-r"), 21, &revision(2, Some("1-a"), "a = 3"));
+    for order in [[&first, &left, &right], [&right, &left, &first]] {
+        let mut census = census.clone();
+        let lost: Vec<_> = order.iter().filter_map(|record| census.apply(record).unwrap()).collect();
+        assert_eq!(lost.len(), 1);
+        assert_eq!((lost[0].revision.as_str(), lost[0].by.as_str()), ("2-l", "2-r"));
+        let history = census.config_history(&group());
+        let standings: Vec<_> = history.iter().map(|entry| (entry.revision.as_str(), entry.standing)).collect();
+        let expected =
+            [("2-r", ConfigStanding::Current), ("2-l", ConfigStanding::Superseded), ("1-a", ConfigStanding::Replaced)];
+        assert_eq!(standings, expected);
+        assert_eq!(&*census.group(&group()).config.as_ref().unwrap().toml, "a = 3");
+    }
+    assert!(census.refresh().groups.is_empty());
+}
+
+#[test]
+fn a_record_that_cannot_be_read_changes_nothing_and_is_named() {
+    let mut census = two_members();
+    let mut garbage = record(Key::service(&group(), OTHER), 2, &up());
+    garbage.value = Some("{".into());
+    let error = census.apply(&garbage).unwrap_err();
+    assert!(error.to_string().contains("service/web.default"), "{error}");
+    assert!(census.refresh().groups.is_empty());
+    assert_eq!(serving(&census.group(&group())), [ME, OTHER]);
+}
+
+#[test]
+fn a_withdrawn_member_is_gone_and_an_empty_group_is_forgotten() {
+    let mut census = two_members();
+    for id in [ME, OTHER] {
+        let tombstone = Record { value: None, ..record(Key::service(&group(), id), 2, &up()) };
+        assert_eq!(census.apply(&tombstone), Ok(None));
+    }
+    assert_eq!(census.refresh().groups, [group()]);
+    assert!(census.group(&group()).members.is_empty());
+    assert_eq!(census.group_ids().count(), 0);
+}
+
+#[test]
+fn the_rules_of_a_group_are_those_of_its_lowest_live_member() {
+    let mut census = two_members();
+    let other = MemberStatus { topology: Topology::Standalone, ..up() };
+    assert_eq!(census.apply(&record(Key::service(&group(), OTHER), 2, &other)), Ok(None));
+    assert_eq!(census.group(&group()).topology, Topology::Leader);
+    census.set_node(ME, address(1), Liveness::Down);
+    assert_eq!(census.group(&group()).topology, Topology::Standalone);
+}

@@ -42,14 +42,7 @@ pub struct ClusterConfig {
 
 impl Default for ClusterConfig {
     fn default() -> Self {
-        Self {
-            hosts: 3,
-            seed: 1,
-            profile: Profile::Lan,
-            link: Link::default(),
-            max_drift_ppm: 1_000,
-            services: false,
-        }
+        Self { hosts: 3, seed: 1, profile: Profile::Lan, link: Link::default(), max_drift_ppm: 1_000, services: false }
     }
 }
 
