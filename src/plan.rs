@@ -28,11 +28,12 @@ pub mod period;
 mod reader;
 mod release;
 pub mod signal;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use complaint::{Complaint, Complaints};
+pub use complaint::{Complaint, Complaints, Source};
 pub use find::{FindError, find, search_path};
 pub use hook::HookName;
 pub use load::PlanError;
@@ -43,6 +44,12 @@ pub use paths::ServicePaths;
 pub use release::Release;
 pub use signal::StopSignal;
 
+/// The file that makes a directory a plan.
+pub const PLAN_TOML: &str = "plan.toml";
+/// The config's default values.
+pub const DEFAULT_TOML: &str = "default.toml";
+/// The JSON Schema of the config.
+pub const SCHEMA_JSON: &str = "config.schema.json";
 /// Largest `plan.toml`, in bytes.
 pub const PLAN_TOML_BYTES: u64 = 64 * 1024;
 /// Largest template, hook, partial or schema, in bytes.
@@ -57,6 +64,8 @@ pub const PLAN_DEPTH: usize = 16;
 pub struct Plan {
     /// Where it was read from; absolute.
     pub dir: PathBuf,
+    /// The same as it was named by who asked for it: for messages.
+    pub named: PathBuf,
     /// `plan.toml`.
     pub manifest: Manifest,
     /// `default.toml`; empty if there is none.
@@ -65,12 +74,14 @@ pub struct Plan {
     pub defaults_text: String,
     /// The templates under `config/`, by their path below it, partials left out.
     pub templates: BTreeMap<PathBuf, String>,
-    /// The templates under `config/partials/`, by their path below it, without the extension as well as with it.
+    /// The templates under `config/partials/`, by their path below it.
     pub partials: BTreeMap<String, String>,
     /// The hooks that the plan has.
     pub hooks: BTreeMap<HookName, String>,
     /// The names of the hooks' files under `hooks/`: Habitat writes some with a dash and some with an underscore.
     pub hook_files: BTreeMap<HookName, String>,
+    /// Files under `hooks/` that are no hooks.
+    pub other_hook_files: Vec<String>,
     /// `config.schema.json`.
     pub schema: Option<serde_json::Value>,
     /// Which content this is.
@@ -82,6 +93,18 @@ impl Plan {
     #[must_use]
     pub fn ident(&self) -> String {
         self.manifest.ident()
+    }
+
+    /// The name of one of the plan's files, for messages.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.named.join(name)
+    }
+
+    /// The text of `default.toml` and its name, to complain about.
+    #[must_use]
+    pub fn defaults_source(&self) -> Source {
+        Source::new(self.file(DEFAULT_TOML), &self.defaults_text)
     }
 
     /// Whether the plan says how the process is run: `hooks/run`, or `run` under `[service]`.

@@ -9,5 +9,6 @@ mod validate;
 mod value;
 
 pub use layers::{Layers, effective, environment_variable, merge, parse_environment};
-pub use validate::{Unknown, validate};
+pub use schema::check_schema;
+pub use validate::{Unknown, validate, validate_defaults};
 pub use value::{get, to_json};

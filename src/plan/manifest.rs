@@ -282,3 +282,6 @@ pub enum Need {
     /// It can.
     Optional,
 }
+
+#[cfg(test)]
+mod tests;
