@@ -1,0 +1,535 @@
+//! The states of a service, and what leads from one to another.
+//!
+//! Pure: events and the time go in, actions come out ([`Machine::drain`]), and [`Machine::deadline`] says when
+//! [`Machine::tick`] is due. The driver may be slow, a hook may hang; the machine is always in one definite state
+//! and always says why.
+//!
+//! ```text
+//! Loading -> Waiting (ring, install, binds, leader) -> Preparing (render, init) -> Launching -> Running -+
+//!    ^          ^                                                                                         |
+//!    |          +---- Resting: backoff <---- Ending: process gone, hooks gone, post-stop <----------------+
+//!    +------------------ start, restart ----------'----> Resting: down, failed
+//! ```
+//!
+//! - `event`: the vocabulary.
+//! - `start`: from loaded to launched.
+//! - `apply`: what a running process is told when something changed.
+//! - `ending`: from running to rest.
+//! - `backoff`, `health`: counting failures.
+
+mod apply;
+mod backoff;
+mod ending;
+mod event;
+mod health;
+mod start;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::time::Duration;
+
+pub use event::{
+    Action, Applied, EndedBy, Event, HealthPolicy, HookEnd, ProcessEnd, RestartPolicy, Role, Settings, Told,
+};
+
+use self::apply::Apply;
+use self::backoff::Backoff;
+use self::ending::Then;
+use self::health::HealthTrack;
+use super::handle::{Command, RingState};
+use crate::base::{Mono, Now, Wall};
+use crate::plan::HookName;
+use crate::records::value::{DesiredState, Health, ServiceState, Topology};
+
+/// How often the suitability is asked for while all is quiet.
+const SUITABILITY_INTERVAL: Duration = Duration::from_secs(5);
+/// First and longest delay before something that failed while the process runs is tried again: `post-run`, and
+/// telling the process its role.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// Where the service is in its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    /// The plan is being read, and a process of an earlier task looked for.
+    Loading,
+    /// Something that a start needs is not there.
+    Waiting(Gate),
+    /// The `install` hook runs.
+    Installing,
+    /// The files are being rendered for a start.
+    Preparing,
+    /// The `init` hook runs, with what was rendered.
+    Initializing(Applied),
+    /// The process is being launched.
+    Launching(Applied),
+    /// The process runs, and no check has yet said that it works.
+    Starting,
+    /// The process runs.
+    Up,
+    /// The process, and hooks that ran, are being ended.
+    Ending(Then),
+    /// The process is gone, and `post-stop` runs.
+    PostStop(Then),
+    /// The `uninstall` hook runs.
+    Uninstalling,
+    /// Started again when the timer says so.
+    Backoff,
+    /// Stopped on request.
+    Down,
+    /// A person has to change something.
+    Failed(Remedy),
+    /// Gone from this node.
+    Unloaded,
+}
+
+/// What a start waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Ring,
+    Binds,
+    Leader,
+}
+
+/// What may end a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Remedy {
+    /// Only a command.
+    Command,
+    /// Also a change of what is rendered.
+    NewContext,
+}
+
+/// The process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Process {
+    None,
+    Launching,
+    Runs { pid: u32, since: Mono },
+}
+
+/// What may be due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Backoff,
+    Health,
+    PostRun,
+    Role,
+    Suitability,
+}
+
+/// Something that is wrong and does not keep the process from running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    Plan,
+    Render,
+    Reconfigure,
+    PostRun,
+    PostStop,
+}
+
+/// What the machine tells of the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What the process is doing.
+    pub state: ServiceState,
+    /// Why; empty when there is nothing to say.
+    pub why: String,
+    /// Since when.
+    pub since: Wall,
+    /// What the health check says.
+    pub health: Health,
+    /// Whether this member may hold seats.
+    pub eligible: bool,
+    /// How suited it is to lead.
+    pub suitability: Option<u64>,
+    /// The process.
+    pub pid: Option<u32>,
+    /// Starts after an exit that nobody asked for.
+    pub restarts: u32,
+    /// Processes launched.
+    pub launches: u64,
+    /// What is wrong without keeping the process from running.
+    pub problems: Vec<String>,
+}
+
+/// A service's state machine.
+#[derive(Debug)]
+pub struct Machine {
+    settings: Settings,
+    phase: Phase,
+    why: String,
+    since: Wall,
+    process: Process,
+    /// What this node was asked for, and what the group was.
+    desired: DesiredState,
+    group_desired: DesiredState,
+    ring: RingState,
+    unmet_binds: Vec<String>,
+    /// Whether the binds were met once since the service was last put up: losing one later stops nothing.
+    bound: bool,
+    role: Role,
+    /// What the process goes by.
+    applied: Option<Applied>,
+    apply: Apply,
+    /// Something that templates show has changed since the last rendering began.
+    dirty: bool,
+    /// Whether the view may be rendered for the process that runs. After an adoption it may not before the ring, the
+    /// binds and the leader were known once: an empty view would reconfigure the process to nonsense.
+    settled: bool,
+    hooks: BTreeSet<HookName>,
+    timers: BTreeMap<Timer, Mono>,
+    backoff: Backoff,
+    retry: Duration,
+    health: Option<HealthTrack>,
+    checking: bool,
+    measuring: bool,
+    suitability: Option<u64>,
+    troubles: BTreeMap<Trouble, String>,
+    restarts: u32,
+    launches: u64,
+    actions: Vec<Action>,
+}
+
+impl Machine {
+    /// A service that was just loaded. Its first action is [`Action::Load`].
+    #[must_use]
+    pub fn new(topology: Topology, desired: DesiredState, now: Now) -> Self {
+        let mut machine = Self {
+            settings: Settings::without_plan(topology),
+            phase: Phase::Loading,
+            why: String::new(),
+            since: now.wall,
+            process: Process::None,
+            desired,
+            group_desired: DesiredState::Up,
+            ring: RingState::Joining,
+            unmet_binds: Vec::new(),
+            bound: false,
+            role: match topology {
+                Topology::Standalone => Role::Standalone,
+                Topology::Leader => Role::Leaderless("no leader is known yet".to_owned()),
+            },
+            applied: None,
+            apply: Apply::Idle,
+            dirty: false,
+            settled: false,
+            hooks: BTreeSet::new(),
+            timers: BTreeMap::new(),
+            backoff: Backoff::default(),
+            retry: RETRY_MIN,
+            health: None,
+            checking: false,
+            measuring: false,
+            suitability: None,
+            troubles: BTreeMap::new(),
+            restarts: 0,
+            launches: 0,
+            actions: Vec::new(),
+        };
+        machine.enter(Phase::Loading, String::new(), now);
+        machine.actions.push(Action::Load);
+        machine
+    }
+
+    /// Takes what happened.
+    pub fn handle(&mut self, event: Event, now: Now) {
+        match event {
+            Event::PlanRead(settings) => self.plan_read(settings),
+            Event::PlanFailed(why) => {
+                self.troubles.insert(Trouble::Plan, why);
+            }
+            Event::Adopted { pid, since, applied } => self.adopted(pid, since, applied, now),
+            Event::NothingToAdopt => self.nothing_to_adopt(now),
+            Event::Ring(ring) => self.ring = ring,
+            Event::Binds(unmet) => self.unmet_binds = unmet,
+            Event::Role(role) => self.role_changed(role, now),
+            Event::GroupDesired(desired) => self.group_desired = desired,
+            Event::ContextChanged => self.context_changed(now),
+            Event::Rendered(rendered) => self.rendered(rendered, now),
+            Event::RenderFailed(why) => self.render_failed(why, now),
+            Event::HookEnded { hook, end } => self.hook_ended(hook, end, now),
+            Event::Launched { pid } => self.launched(pid, now),
+            Event::LaunchFailed(why) => self.launch_failed(why, now),
+            Event::Exited(end) => self.exited(&end, now),
+            Event::Checked(health, said) => self.checked(health, said, now),
+            Event::Suitability(suitability) => {
+                self.measuring = false;
+                self.suitability = Some(suitability);
+                self.arm(Timer::Suitability, SUITABILITY_INTERVAL, now);
+            }
+            Event::Command(command) => self.command(command, now),
+        }
+        self.settle(now);
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Now) {
+        while let Some((&timer, _)) = self.timers.iter().find(|(_, due)| **due <= now.mono) {
+            self.timers.remove(&timer);
+            match timer {
+                Timer::Backoff => self.enter(Phase::Waiting(Gate::Ring), String::new(), now),
+                Timer::Health => self.check_health(),
+                Timer::PostRun => self.run_hook(HookName::PostRun),
+                Timer::Role => self.dirty = true,
+                Timer::Suitability => self.measure_suitability(),
+            }
+        }
+        self.settle(now);
+    }
+
+    /// When [`Self::tick`] is due.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Mono> {
+        self.timers.values().min().copied()
+    }
+
+    /// Takes the actions that have come up.
+    #[must_use]
+    pub fn drain(&mut self) -> Vec<Action> {
+        mem::take(&mut self.actions)
+    }
+
+    /// What is told of the service.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let runs = matches!(self.process, Process::Runs { .. });
+        let health = match (&self.health, &self.phase) {
+            (Some(track), _) if runs => track.health(),
+            // No check: being up is all that can be said.
+            (None, Phase::Up) => Health::Ok,
+            (Some(_) | None, _) => Health::Unknown,
+        };
+        let mut why = self.why.clone();
+        if let Some(track) = self.health.as_ref().filter(|_| runs && why.is_empty() && health != Health::Ok)
+            && !track.said().is_empty()
+        {
+            why = format!("health check: {}", track.said());
+        }
+        let problems: Vec<_> = self.troubles.values().cloned().collect();
+        if why.is_empty() {
+            why = problems.join("; ");
+        }
+        Snapshot {
+            state: self.state(),
+            why,
+            since: self.since,
+            health,
+            eligible: self.eligible(),
+            suitability: self.suitability,
+            pid: match self.process {
+                Process::Runs { pid, .. } => Some(pid),
+                Process::None | Process::Launching => None,
+            },
+            restarts: self.restarts,
+            launches: self.launches,
+            problems,
+        }
+    }
+
+    /// Whether the task may end.
+    #[must_use]
+    pub fn is_unloaded(&self) -> bool {
+        self.phase == Phase::Unloaded
+    }
+
+    fn state(&self) -> ServiceState {
+        match &self.phase {
+            Phase::Loading | Phase::Installing => ServiceState::Loaded,
+            Phase::Waiting(Gate::Ring) => ServiceState::WaitingForRing,
+            Phase::Waiting(Gate::Binds) => ServiceState::WaitingForBinds,
+            Phase::Waiting(Gate::Leader) => ServiceState::WaitingForLeader,
+            Phase::Preparing | Phase::Initializing(_) => ServiceState::Initializing,
+            Phase::Launching(_) | Phase::Starting => ServiceState::Starting,
+            Phase::Up => ServiceState::Up,
+            Phase::Ending(Then::Backoff(_)) | Phase::PostStop(Then::Backoff(_)) | Phase::Backoff => {
+                ServiceState::Backoff
+            }
+            Phase::Ending(_) | Phase::PostStop(_) | Phase::Uninstalling => ServiceState::Stopping,
+            Phase::Down | Phase::Unloaded => ServiceState::Down,
+            Phase::Failed(_) => ServiceState::Failed,
+        }
+    }
+
+    /// From the leader's gate on, as long as nobody wants the process gone. A process that crashed keeps its seat
+    /// until its health says otherwise: it is back sooner than a successor is seated.
+    fn eligible(&self) -> bool {
+        match &self.phase {
+            Phase::Waiting(Gate::Leader)
+            | Phase::Preparing
+            | Phase::Initializing(_)
+            | Phase::Launching(_)
+            | Phase::Starting
+            | Phase::Up
+            | Phase::Backoff => true,
+            Phase::Ending(then) | Phase::PostStop(then) => then.keeps_seat(),
+            Phase::Loading
+            | Phase::Waiting(Gate::Ring | Gate::Binds)
+            | Phase::Installing
+            | Phase::Uninstalling
+            | Phase::Down
+            | Phase::Failed(_)
+            | Phase::Unloaded => false,
+        }
+    }
+
+    /// Why the process should not run; none if it should.
+    fn unwanted(&self) -> Option<&'static str> {
+        match (self.desired, self.group_desired) {
+            (DesiredState::Down, _) => Some("stopped on request"),
+            (DesiredState::Up, DesiredState::Down) => Some("stopped everywhere: the group's desired state is down"),
+            (DesiredState::Up, DesiredState::Up) => None,
+        }
+    }
+
+    /// Goes on as far as it goes, whatever it was that happened.
+    fn settle(&mut self, now: Now) {
+        let unwanted = self.unwanted();
+        match (&self.phase, unwanted) {
+            (Phase::Waiting(_) | Phase::Backoff, Some(why)) => self.rest(Phase::Down, why.to_owned(), now),
+            (
+                Phase::Installing
+                | Phase::Preparing
+                | Phase::Initializing(_)
+                | Phase::Launching(_)
+                | Phase::Starting
+                | Phase::Up,
+                Some(why),
+            ) => self.end(Then::Down, why.to_owned(), now),
+            (Phase::Down, None) => self.load(now),
+            (Phase::Waiting(_), None) => self.pass_gates(now),
+            _ => {}
+        }
+        self.go_on_ending(now);
+        self.go_on_applying(now);
+        self.seek_suitability();
+    }
+
+    fn command(&mut self, command: Command, now: Now) {
+        self.desired = match command {
+            Command::Start | Command::Restart => DesiredState::Up,
+            Command::Stop | Command::Unload => DesiredState::Down,
+        };
+        match command {
+            Command::Start => self.start_asked(now),
+            Command::Stop => self.stop_asked(Then::Down, now),
+            Command::Restart => self.stop_asked(Then::Load, now),
+            Command::Unload => self.stop_asked(Then::Unload, now),
+        }
+    }
+
+    fn hook_ended(&mut self, hook: HookName, end: HookEnd, now: Now) {
+        self.hooks.remove(&hook);
+        match (hook, &self.phase) {
+            (HookName::Install, Phase::Installing) => self.installed(end, now),
+            (HookName::Init, Phase::Initializing(_)) => self.initialized(end, now),
+            (HookName::PostStop, Phase::PostStop(_)) => self.post_stopped(end, now),
+            (HookName::Uninstall, Phase::Uninstalling) => self.uninstalled(now),
+            (HookName::Reconfigure, Phase::Starting | Phase::Up) => self.reconfigured(end, now),
+            (HookName::PostRun, Phase::Starting | Phase::Up) => self.post_ran(end, now),
+            // It was cancelled, by an end that `go_on_ending` sees to.
+            _ => {}
+        }
+    }
+
+    fn post_ran(&mut self, end: HookEnd, now: Now) {
+        match end {
+            HookEnd::Done => {
+                self.troubles.remove(&Trouble::PostRun);
+            }
+            HookEnd::Failed(how) => {
+                self.troubles.insert(Trouble::PostRun, format!("the post-run hook {how}; it is tried again"));
+                self.arm_retry(Timer::PostRun, now);
+            }
+        }
+    }
+
+    fn checked(&mut self, health: Health, said: String, now: Now) {
+        self.checking = false;
+        let Some(track) = self.health.as_mut() else { return };
+        track.observe(health, said, now.mono);
+        let (health, pause) = (track.health(), track.pause());
+        match (&self.phase, health) {
+            (Phase::Starting, Health::Ok | Health::Warning | Health::Critical) => self.up(now),
+            (Phase::Starting, Health::Unknown) | (Phase::Up, _) => {}
+            _ => return,
+        }
+        self.arm(Timer::Health, pause, now);
+    }
+
+    fn check_health(&mut self) {
+        let runs = matches!(self.phase, Phase::Starting | Phase::Up);
+        if runs && self.health.is_some() && !self.checking {
+            self.checking = true;
+            self.actions.push(Action::CheckHealth);
+        }
+    }
+
+    fn role_changed(&mut self, role: Role, now: Now) {
+        if role == self.role {
+            return;
+        }
+        let known = |role: &Role| !matches!(role, Role::Leaderless(_));
+        if known(&self.role) && !known(&role) {
+            // An election begins: what was measured may be seconds old.
+            self.measure_suitability();
+        }
+        self.role = role;
+        self.retry = RETRY_MIN;
+        self.context_changed(now);
+    }
+
+    /// An eligible member of a led group measures its suitability as soon as it can.
+    fn seek_suitability(&mut self) {
+        if self.suitability.is_none() && !self.timers.contains_key(&Timer::Suitability) {
+            self.measure_suitability();
+        }
+    }
+
+    fn measure_suitability(&mut self) {
+        if self.settings.topology == Topology::Leader && self.eligible() && !self.measuring {
+            self.measuring = true;
+            self.actions.push(Action::MeasureSuitability);
+        }
+    }
+
+    fn run_hook(&mut self, hook: HookName) {
+        self.hooks.insert(hook);
+        self.actions.push(Action::RunHook(hook));
+    }
+
+    fn has(&self, hook: HookName) -> bool {
+        self.settings.hooks.contains(&hook)
+    }
+
+    fn arm(&mut self, timer: Timer, after: Duration, now: Now) {
+        self.timers.insert(timer, now.mono + after);
+    }
+
+    fn arm_retry(&mut self, timer: Timer, now: Now) {
+        self.arm(timer, self.retry, now);
+        self.retry = self.retry.saturating_mul(2).min(RETRY_MAX);
+    }
+
+    fn enter(&mut self, phase: Phase, why: String, now: Now) {
+        let before = self.state();
+        self.phase = phase;
+        self.why = why;
+        if self.state() != before {
+            self.since = now.wall;
+        }
+    }
+
+    /// Enters a state in which nothing runs.
+    fn rest(&mut self, phase: Phase, why: String, now: Now) {
+        self.timers.clear();
+        if matches!(phase, Phase::Down | Phase::Unloaded) {
+            self.bound = false;
+            self.suitability = None;
+            self.backoff.reset();
+        }
+        self.enter(phase, why, now);
+    }
+}

@@ -1,0 +1,162 @@
+//! What a running process is told when something changed.
+
+use super::event::{Action, Applied, HookEnd, Role, Told};
+use super::ending::Then;
+use super::{HookName, Machine, Phase, Process, RETRY_MIN, Remedy, Timer, Trouble};
+use crate::base::Now;
+use crate::service::handle::RingState;
+
+/// How far a change has got. One at a time; what changes meanwhile is taken up, all at once, when it is through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Apply {
+    /// No change is under way.
+    Idle,
+    /// The files are being rendered.
+    Rendering,
+    /// `reconfigure` runs, to bring the process to this.
+    Reconfiguring(Applied),
+}
+
+/// What a difference asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Nothing,
+    Reconfigure,
+    Restart(&'static str),
+}
+
+impl Machine {
+    pub(super) fn context_changed(&mut self, now: Now) {
+        self.dirty = true;
+        if self.phase == Phase::Failed(Remedy::NewContext) {
+            self.load(now);
+        }
+    }
+
+    /// Renders if something has changed and a process is there that could be told of it.
+    pub(super) fn go_on_applying(&mut self, _now: Now) {
+        let runs = matches!(self.phase, Phase::Starting | Phase::Up);
+        if !runs || !self.dirty || self.apply != Apply::Idle || !self.may_render() {
+            return;
+        }
+        self.dirty = false;
+        self.apply = Apply::Rendering;
+        self.actions.push(Action::Render);
+    }
+
+    fn may_render(&mut self) -> bool {
+        let known = self.ring == RingState::Ready
+            && self.unmet_binds.is_empty()
+            && !matches!(self.role, Role::Leaderless(_))
+            && !self.troubles.contains_key(&Trouble::Plan);
+        self.settled = self.settled || known;
+        self.settled
+    }
+
+    pub(super) fn rendered(&mut self, rendered: Applied, now: Now) {
+        self.troubles.remove(&Trouble::Render);
+        match self.phase {
+            Phase::Preparing => self.prepared(rendered, now),
+            Phase::Starting | Phase::Up if self.apply == Apply::Rendering => self.compare(rendered, now),
+            // It ended meanwhile; the next start renders anew.
+            _ => {}
+        }
+    }
+
+    pub(super) fn render_failed(&mut self, why: String, now: Now) {
+        match self.phase {
+            Phase::Preparing => self.not_prepared(why, now),
+            Phase::Starting | Phase::Up if self.apply == Apply::Rendering => {
+                self.apply = Apply::Idle;
+                self.troubles.insert(Trouble::Render, why);
+            }
+            _ => {}
+        }
+    }
+
+    fn compare(&mut self, rendered: Applied, now: Now) {
+        match self.change(&rendered) {
+            Change::Nothing => self.applied(rendered),
+            Change::Reconfigure => {
+                self.apply = Apply::Reconfiguring(rendered);
+                self.run_hook(HookName::Reconfigure);
+            }
+            Change::Restart(why) => {
+                self.end(Then::Again, why.to_owned(), now);
+                self.backoff.reset();
+            }
+        }
+    }
+
+    fn change(&self, rendered: &Applied) -> Change {
+        let Some(applied) = &self.applied else {
+            // An adopted process of which nothing is known: telling it again harms nothing, restarting it might.
+            return if self.has(HookName::Reconfigure) { Change::Reconfigure } else { Change::Nothing };
+        };
+        let told = applied.told != rendered.told;
+        if applied.run != rendered.run {
+            Change::Restart("restarting: the text of run, init or post-run has changed")
+        } else if self.has(HookName::Reconfigure) {
+            let same = !told && applied.config == rendered.config && applied.reconfigure == rendered.reconfigure;
+            if same { Change::Nothing } else { Change::Reconfigure }
+        } else if applied.config != rendered.config {
+            Change::Restart("restarting: its config has changed, and the plan has no reconfigure hook")
+        } else if told {
+            Change::Restart("restarting: its role has changed, and the plan has no reconfigure hook")
+        } else {
+            Change::Nothing
+        }
+    }
+
+    /// The process goes by this now.
+    fn applied(&mut self, applied: Applied) {
+        self.apply = Apply::Idle;
+        self.retry = RETRY_MIN;
+        self.timers.remove(&Timer::Role);
+        if self.applied.as_ref() != Some(&applied) {
+            self.actions.push(Action::Remember(applied.clone()));
+        }
+        // Only now may the switch be released: until the process has let go, the shim stops it when the lease ends.
+        if applied.told == Told::Follows && self.role.told() == Told::Follows {
+            self.actions.push(Action::ReleaseSwitch);
+        }
+        self.applied = Some(applied);
+    }
+
+    pub(super) fn reconfigured(&mut self, end: HookEnd, now: Now) {
+        let Apply::Reconfiguring(to) = self.apply.clone() else { return };
+        // What it does may show in its health.
+        if self.health.is_some() {
+            self.timers.insert(Timer::Health, now.mono);
+        }
+        match end {
+            HookEnd::Done => {
+                self.troubles.remove(&Trouble::Reconfigure);
+                self.applied(to);
+            }
+            HookEnd::Failed(how) => {
+                self.troubles.insert(Trouble::Reconfigure, format!("the reconfigure hook {how}"));
+                self.apply = Apply::Idle;
+                self.not_reconfigured(to, now);
+            }
+        }
+    }
+
+    /// A config that a process would not take is not offered to it again until it changes. Its role is.
+    fn not_reconfigured(&mut self, to: Applied, now: Now) {
+        let Some(applied) = self.applied.as_mut() else { return };
+        let told = applied.told;
+        if told != to.told {
+            self.arm_retry(Timer::Role, now);
+        }
+        let applied = Applied { told, ..to };
+        self.actions.push(Action::Remember(applied.clone()));
+        self.applied = Some(applied);
+    }
+
+    /// Whether a process is there.
+    #[cfg(test)]
+    pub(super) fn runs(&self) -> bool {
+        matches!(self.process, Process::Runs { .. })
+    }
+}

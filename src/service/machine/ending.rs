@@ -1,0 +1,188 @@
+//! From running to rest: the process gone first, then `post-stop`, and only then whatever follows.
+
+use super::apply::Apply;
+use super::event::{Action, EndedBy, HookEnd, ProcessEnd};
+use super::{Gate, HookName, Machine, Phase, Process, Remedy, Timer, Trouble};
+use crate::base::{Mono, Now};
+
+/// What follows an end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Nothing.
+    Down,
+    /// A start with the plan read anew.
+    Load,
+    /// A start, at once: what the process went by has changed.
+    Again,
+    /// A start, after a pause.
+    Backoff(Pause),
+    /// Nothing until a person acts.
+    Fail(String),
+    /// The service goes.
+    Unload,
+}
+
+/// The pause before a start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pause {
+    pub(super) until: Mono,
+    pub(super) why: String,
+}
+
+impl Then {
+    pub(super) fn keeps_seat(&self) -> bool {
+        match self {
+            Then::Again | Then::Backoff(_) => true,
+            Then::Down | Then::Load | Then::Fail(_) | Then::Unload => false,
+        }
+    }
+
+    pub(super) fn why(&self) -> String {
+        match self {
+            Then::Backoff(pause) => pause.why.clone(),
+            Then::Fail(why) => why.clone(),
+            Then::Down | Then::Load | Then::Again | Then::Unload => String::new(),
+        }
+    }
+
+    /// Somebody wants it to run after all.
+    pub(super) fn start_again(&mut self) {
+        match self {
+            Then::Down | Then::Fail(_) => *self = Then::Load,
+            Then::Load | Then::Again | Then::Backoff(_) | Then::Unload => {}
+        }
+    }
+}
+
+impl Machine {
+    /// Somebody asked for an end, whatever goes on.
+    pub(super) fn stop_asked(&mut self, then: Then, now: Now) {
+        let why = match &then {
+            Then::Load => "restarting on request",
+            Then::Unload => "unloading on request",
+            Then::Down | Then::Again | Then::Backoff(_) | Then::Fail(_) => "stopped on request",
+        };
+        match &mut self.phase {
+            // Once it is to be unloaded, it is.
+            Phase::Ending(Then::Unload) | Phase::PostStop(Then::Unload) | Phase::Uninstalling | Phase::Unloaded => {}
+            Phase::Ending(next) | Phase::PostStop(next) => {
+                *next = then;
+                self.why = why.to_owned();
+            }
+            // Whether there is a process to end is known in a moment; `settle` sees to a stop then.
+            Phase::Loading if then != Then::Unload => {}
+            Phase::Loading
+            | Phase::Waiting(_)
+            | Phase::Installing
+            | Phase::Preparing
+            | Phase::Initializing(_)
+            | Phase::Launching(_)
+            | Phase::Starting
+            | Phase::Up
+            | Phase::Backoff
+            | Phase::Down
+            | Phase::Failed(_) => self.end(then, why.to_owned(), now),
+        }
+    }
+
+    /// Begins an end.
+    pub(super) fn end(&mut self, then: Then, why: String, now: Now) {
+        self.timers.clear();
+        self.apply = Apply::Idle;
+        self.troubles.clear();
+        for &hook in &self.hooks {
+            self.actions.push(Action::CancelHook(hook));
+        }
+        if let Process::Runs { .. } = self.process {
+            self.actions.push(Action::StopProcess);
+        }
+        self.enter(Phase::Ending(then), why, now);
+        self.go_on_ending(now);
+    }
+
+    /// The process is gone.
+    pub(super) fn exited(&mut self, end: &ProcessEnd, now: Now) {
+        match self.phase.clone() {
+            Phase::Starting | Phase::Up => self.exited_unasked(end, now),
+            Phase::Ending(_) => self.process = Process::None,
+            _ => {
+                // There is no process in any other phase that this could be about.
+                self.process = Process::None;
+            }
+        }
+    }
+
+    fn exited_unasked(&mut self, end: &ProcessEnd, now: Now) {
+        match end.by {
+            // Not its fault, and it is to be back as a follower as soon as it can.
+            EndedBy::Lease => {
+                self.process = Process::None;
+                self.restarts = self.restarts.saturating_add(1);
+                let why = "stopped by its shim, since the lease of the leader's seat ended un-renewed".to_owned();
+                self.end(Then::Again, why, now);
+            }
+            EndedBy::Itself => self.back_off(format!("the process {}", end.how), now),
+            EndedBy::Request => self.back_off(format!("somebody stopped the process, which {}", end.how), now),
+        }
+    }
+
+    /// Goes on with an end once the process and the hooks are gone.
+    pub(super) fn go_on_ending(&mut self, now: Now) {
+        let Phase::Ending(then) = &self.phase else { return };
+        if self.process != Process::None || !self.hooks.is_empty() {
+            return;
+        }
+        let (then, why) = (then.clone(), self.why.clone());
+        self.health = None;
+        // What never ran needs no cleaning up after; `applied` is what the last process went by.
+        if self.has(HookName::PostStop) && self.ran {
+            self.ran = false;
+            self.enter(Phase::PostStop(then), why, now);
+            self.run_hook(HookName::PostStop);
+        } else {
+            self.follow(then, why, now);
+        }
+    }
+
+    pub(super) fn post_stopped(&mut self, end: HookEnd, now: Now) {
+        let Phase::PostStop(then) = self.phase.clone() else { return };
+        let why = self.why.clone();
+        self.follow(then, why, now);
+        if let HookEnd::Failed(how) = end {
+            self.troubles.insert(Trouble::PostStop, format!("the post-stop hook {how}"));
+        }
+    }
+
+    fn follow(&mut self, then: Then, why: String, now: Now) {
+        match then {
+            Then::Down => self.rest(Phase::Down, why, now),
+            Then::Load => self.load(now),
+            Then::Again => {
+                self.enter(Phase::Waiting(Gate::Ring), why, now);
+                if self.unwanted().is_none() {
+                    self.pass_gates(now);
+                }
+            }
+            Then::Backoff(pause) => {
+                self.enter(Phase::Backoff, pause.why, now);
+                self.timers.insert(Timer::Backoff, pause.until);
+            }
+            Then::Fail(why) => self.rest(Phase::Failed(Remedy::Command), why, now),
+            Then::Unload => {
+                if self.settings.installed && self.has(HookName::Uninstall) {
+                    self.enter(Phase::Uninstalling, "running the uninstall hook".to_owned(), now);
+                    self.run_hook(HookName::Uninstall);
+                } else {
+                    self.uninstalled(now);
+                }
+            }
+        }
+    }
+
+    /// However the hook ended, it was the last thing that could be done for the service.
+    pub(super) fn uninstalled(&mut self, now: Now) {
+        self.actions.push(Action::ForgetInstallation);
+        self.rest(Phase::Unloaded, "unloaded".to_owned(), now);
+        self.actions.push(Action::End);
+    }
+}
