@@ -19,6 +19,7 @@
 //! What this does not do: it does not elect, does not publish, does not write specs, and knows no other service.
 
 mod handle;
+pub mod machine;
 mod spec;
 mod status;
 

@@ -159,6 +159,8 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub struct Machine {
     settings: Settings,
+    /// Whether `settings` are a plan's. They are not for a process that was adopted although its plan is broken.
+    planned: bool,
     phase: Phase,
     why: String,
     since: Wall,
@@ -179,7 +181,12 @@ pub struct Machine {
     /// Whether the view may be rendered for the process that runs. After an adoption it may not before the ring, the
     /// binds and the leader were known once: an empty view would reconfigure the process to nonsense.
     settled: bool,
+    /// The hooks that run.
     hooks: BTreeSet<HookName>,
+    /// Whether a process ran since `post-stop` ran last: what never ran needs no cleaning up after.
+    ran: bool,
+    /// Whether the service is to go. There is no way back from this.
+    unloading: bool,
     timers: BTreeMap<Timer, Mono>,
     backoff: Backoff,
     retry: Duration,
@@ -199,6 +206,7 @@ impl Machine {
     pub fn new(topology: Topology, desired: DesiredState, now: Now) -> Self {
         let mut machine = Self {
             settings: Settings::without_plan(topology),
+            planned: false,
             phase: Phase::Loading,
             why: String::new(),
             since: now.wall,
@@ -217,6 +225,8 @@ impl Machine {
             dirty: false,
             settled: false,
             hooks: BTreeSet::new(),
+            ran: false,
+            unloading: false,
             timers: BTreeMap::new(),
             backoff: Backoff::default(),
             retry: RETRY_MIN,
@@ -239,6 +249,7 @@ impl Machine {
         match event {
             Event::PlanRead(settings) => self.plan_read(settings),
             Event::PlanFailed(why) => {
+                self.planned = false;
                 self.troubles.insert(Trouble::Plan, why);
             }
             Event::Adopted { pid, since, applied } => self.adopted(pid, since, applied, now),
@@ -299,7 +310,7 @@ impl Machine {
         let health = match (&self.health, &self.phase) {
             (Some(track), _) if runs => track.health(),
             // No check: being up is all that can be said.
-            (None, Phase::Up) => Health::Ok,
+            (None, Phase::Up) if !self.troubles.contains_key(&Trouble::Plan) => Health::Ok,
             (Some(_) | None, _) => Health::Unknown,
         };
         let mut why = self.why.clone();
@@ -386,6 +397,9 @@ impl Machine {
 
     /// Goes on as far as it goes, whatever it was that happened.
     fn settle(&mut self, now: Now) {
+        if self.unloading {
+            self.unload(now);
+        }
         let unwanted = self.unwanted();
         match (&self.phase, unwanted) {
             (Phase::Waiting(_) | Phase::Backoff, Some(why)) => self.rest(Phase::Down, why.to_owned(), now),
@@ -403,7 +417,7 @@ impl Machine {
             _ => {}
         }
         self.go_on_ending(now);
-        self.go_on_applying(now);
+        self.go_on_applying();
         self.seek_suitability();
     }
 
@@ -416,7 +430,7 @@ impl Machine {
             Command::Start => self.start_asked(now),
             Command::Stop => self.stop_asked(Then::Down, now),
             Command::Restart => self.stop_asked(Then::Load, now),
-            Command::Unload => self.stop_asked(Then::Unload, now),
+            Command::Unload => self.unloading = true,
         }
     }
 
@@ -483,7 +497,7 @@ impl Machine {
 
     /// An eligible member of a led group measures its suitability as soon as it can.
     fn seek_suitability(&mut self) {
-        if self.suitability.is_none() && !self.timers.contains_key(&Timer::Suitability) {
+        if !self.timers.contains_key(&Timer::Suitability) {
             self.measure_suitability();
         }
     }

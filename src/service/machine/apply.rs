@@ -1,9 +1,10 @@
 //! What a running process is told when something changed.
 
-use super::event::{Action, Applied, HookEnd, Role, Told};
 use super::ending::Then;
-use super::{HookName, Machine, Phase, Process, RETRY_MIN, Remedy, Timer, Trouble};
+use super::event::{Action, Applied, HookEnd, Role, Told};
+use super::{Gate, Machine, Phase, RETRY_MIN, Remedy, Timer, Trouble};
 use crate::base::Now;
+use crate::plan::HookName;
 use crate::service::handle::RingState;
 
 /// How far a change has got. One at a time; what changes meanwhile is taken up, all at once, when it is through.
@@ -29,12 +30,12 @@ impl Machine {
     pub(super) fn context_changed(&mut self, now: Now) {
         self.dirty = true;
         if self.phase == Phase::Failed(Remedy::NewContext) {
-            self.load(now);
+            self.enter(Phase::Waiting(Gate::Ring), String::new(), now);
         }
     }
 
     /// Renders if something has changed and a process is there that could be told of it.
-    pub(super) fn go_on_applying(&mut self, _now: Now) {
+    pub(super) fn go_on_applying(&mut self) {
         let runs = matches!(self.phase, Phase::Starting | Phase::Up);
         if !runs || !self.dirty || self.apply != Apply::Idle || !self.may_render() {
             return;
@@ -152,11 +153,5 @@ impl Machine {
         let applied = Applied { told, ..to };
         self.actions.push(Action::Remember(applied.clone()));
         self.applied = Some(applied);
-    }
-
-    /// Whether a process is there.
-    #[cfg(test)]
-    pub(super) fn runs(&self) -> bool {
-        matches!(self.process, Process::Runs { .. })
     }
 }

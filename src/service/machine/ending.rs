@@ -2,8 +2,9 @@
 
 use super::apply::Apply;
 use super::event::{Action, EndedBy, HookEnd, ProcessEnd};
-use super::{Gate, HookName, Machine, Phase, Process, Remedy, Timer, Trouble};
+use super::{Gate, Machine, Phase, Process, Remedy, Timer, Trouble};
 use crate::base::{Mono, Now};
+use crate::plan::HookName;
 
 /// What follows an end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,11 +58,7 @@ impl Then {
 impl Machine {
     /// Somebody asked for an end, whatever goes on.
     pub(super) fn stop_asked(&mut self, then: Then, now: Now) {
-        let why = match &then {
-            Then::Load => "restarting on request",
-            Then::Unload => "unloading on request",
-            Then::Down | Then::Again | Then::Backoff(_) | Then::Fail(_) => "stopped on request",
-        };
+        let why = if then == Then::Load { "restarting on request" } else { "stopped on request" };
         match &mut self.phase {
             // Once it is to be unloaded, it is.
             Phase::Ending(Then::Unload) | Phase::PostStop(Then::Unload) | Phase::Uninstalling | Phase::Unloaded => {}
@@ -70,9 +67,9 @@ impl Machine {
                 self.why = why.to_owned();
             }
             // Whether there is a process to end is known in a moment; `settle` sees to a stop then.
-            Phase::Loading if then != Then::Unload => {}
-            Phase::Loading
-            | Phase::Waiting(_)
+            Phase::Loading => {}
+            Phase::Down if then == Then::Down => self.why = why.to_owned(),
+            Phase::Waiting(_)
             | Phase::Installing
             | Phase::Preparing
             | Phase::Initializing(_)
@@ -82,6 +79,25 @@ impl Machine {
             | Phase::Backoff
             | Phase::Down
             | Phase::Failed(_) => self.end(then, why.to_owned(), now),
+        }
+    }
+
+    /// The service is to go, whatever goes on.
+    pub(super) fn unload(&mut self, now: Now) {
+        match &mut self.phase {
+            // As for a stop: a process that may be there must be found first.
+            Phase::Loading | Phase::Uninstalling | Phase::Unloaded => {}
+            Phase::Ending(next) | Phase::PostStop(next) => *next = Then::Unload,
+            Phase::Waiting(_)
+            | Phase::Installing
+            | Phase::Preparing
+            | Phase::Initializing(_)
+            | Phase::Launching(_)
+            | Phase::Starting
+            | Phase::Up
+            | Phase::Backoff
+            | Phase::Down
+            | Phase::Failed(_) => self.end(Then::Unload, "unloading on request".to_owned(), now),
         }
     }
 
@@ -102,13 +118,9 @@ impl Machine {
 
     /// The process is gone.
     pub(super) fn exited(&mut self, end: &ProcessEnd, now: Now) {
-        match self.phase.clone() {
+        match self.phase {
             Phase::Starting | Phase::Up => self.exited_unasked(end, now),
-            Phase::Ending(_) => self.process = Process::None,
-            _ => {
-                // There is no process in any other phase that this could be about.
-                self.process = Process::None;
-            }
+            _ => self.process = Process::None,
         }
     }
 
@@ -134,7 +146,6 @@ impl Machine {
         }
         let (then, why) = (then.clone(), self.why.clone());
         self.health = None;
-        // What never ran needs no cleaning up after; `applied` is what the last process went by.
         if self.has(HookName::PostStop) && self.ran {
             self.ran = false;
             self.enter(Phase::PostStop(then), why, now);

@@ -1,14 +1,17 @@
 //! From loaded to launched.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use super::apply::Apply;
 use super::backoff::Next;
-use super::ending::Then;
+use super::ending::{Pause, Then};
 use super::event::{Action, Applied, HealthPolicy, HookEnd, RestartPolicy, Role, Settings};
 use super::health::HealthTrack;
-use super::{BTreeSet, Duration, Gate, Machine, Phase, Process, RETRY_MIN, Remedy, Timer, Trouble};
+use super::{Gate, Machine, Phase, Process, RETRY_MIN, Remedy, Timer, Trouble};
 use crate::base::{Now, Wall};
-use crate::plan::HookName;
-use crate::records::value::{Health, Topology};
+use crate::plan::{HookName, period};
+use crate::records::value::Topology;
 use crate::service::handle::RingState;
 use crate::service::spec::BindingMode;
 
@@ -58,12 +61,14 @@ impl Machine {
 
     pub(super) fn plan_read(&mut self, settings: Settings) {
         self.troubles.clear();
+        self.planned = true;
         self.settings = settings;
     }
 
     /// A process that already runs is up, whatever else is known.
     pub(super) fn adopted(&mut self, pid: u32, since: Wall, applied: Option<Applied>, now: Now) {
         self.process = Process::Runs { pid, since: now.mono };
+        self.ran = true;
         self.applied = applied;
         self.apply = Apply::Idle;
         self.settled = false;
@@ -85,6 +90,9 @@ impl Machine {
 
     /// Goes through the gates that are open, and into the first that is shut.
     pub(super) fn pass_gates(&mut self, now: Now) {
+        if !self.planned {
+            return self.load(now);
+        }
         if self.ring == RingState::Joining {
             let why = "waiting until this node has joined the ring and knows its state";
             return self.enter(Phase::Waiting(Gate::Ring), why.to_owned(), now);
@@ -164,6 +172,7 @@ impl Machine {
     pub(super) fn launched(&mut self, pid: u32, now: Now) {
         self.process = Process::Runs { pid, since: now.mono };
         self.launches += 1;
+        self.ran = true;
         match self.phase.clone() {
             Phase::Launching(rendered) => {
                 self.actions.push(Action::Remember(rendered.clone()));
@@ -191,6 +200,7 @@ impl Machine {
     }
 
     fn watch_health(&mut self, now: Now) {
+        self.checking = false;
         self.health = self.settings.health.map(|policy: HealthPolicy| HealthTrack::new(policy, now.mono));
         if self.health.is_some() {
             self.timers.insert(Timer::Health, now.mono);
@@ -214,19 +224,13 @@ impl Machine {
         self.restarts = self.restarts.saturating_add(1);
         let then = match next {
             Next::After(delay) => {
-                let why = format!("{why}; started again after {}", crate::service::words::duration(delay));
-                Then::Backoff(super::ending::Pause { until: now.mono + delay, why })
+                let why = format!("{why}; started again after {}", period::format(delay));
+                Then::Backoff(Pause { until: now.mono + delay, why })
             }
             Next::GiveUp(runs) => Then::Fail(format!("{why}; given up after {runs} failed runs in a row")),
         };
         self.process = Process::None;
         let why = then.why();
         self.end(then, why, now);
-    }
-
-    /// The first passing state of a health check, for `Starting`.
-    #[cfg(test)]
-    pub(super) fn told_health(&self) -> Health {
-        self.snapshot().health
     }
 }
