@@ -19,7 +19,10 @@
 //! What this does not do: it does not elect, does not publish, does not write specs, and knows no other service.
 
 mod handle;
+mod health;
+mod hook;
 pub mod machine;
+mod output;
 mod spec;
 mod status;
 

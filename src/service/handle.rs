@@ -10,6 +10,7 @@ use super::spec::ServiceSpec;
 use super::status::ServiceStatus;
 use crate::base::{GroupId, Mono, NodeId, Now, Term};
 use crate::census::GroupView;
+use crate::template::SysContext;
 
 /// Commands that wait for the task. They come from people, one at a time per request of the API; a sender waits when
 /// this many are pending.
@@ -52,12 +53,12 @@ pub struct HeldLease {
 pub struct Deps {
     /// This node.
     pub me: NodeId,
+    /// What templates are told of this node.
+    pub sys: Arc<SysContext>,
     /// The data directory.
     pub data_dir: PathBuf,
     /// The binary that runs shims, told to hooks as `SUP_BIN`.
     pub sup_bin: PathBuf,
-    /// Where plans are looked up by name.
-    pub plan_search: Vec<PathBuf>,
     /// The clocks.
     pub clock: Clock,
     /// The ring's readiness.

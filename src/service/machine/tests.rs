@@ -708,10 +708,9 @@ impl World {
                 Action::RunHook(HookName::PostStop | HookName::Init) => {
                     assert!(!self.process, "{action:?} while the process runs");
                 }
-                Action::RunHook(hook) => assert!(
-                    !self.pending.contains(&Action::RunHook(*hook)),
-                    "{hook} was started while it runs"
-                ),
+                Action::RunHook(hook) => {
+                    assert!(!self.pending.contains(&Action::RunHook(*hook)), "{hook} was started while it runs")
+                }
                 Action::ReleaseSwitch => {
                     assert!(!self.process || self.told == FOLLOWS, "a process that leads lost its switch");
                 }
