@@ -1,20 +1,20 @@
 //! The supervisor: wires everything, and the only place that knows all of it.
 
+mod clock;
+mod error;
+mod ringloop;
 mod settings;
 
 use std::process::ExitCode;
 
 use crate::api::shape::StartRequest;
 
+pub use error::RunError;
+pub use ringloop::RingStartError;
 pub use settings::{
     Advertise, Arity, Environment, GOSSIP_PORT, HTTP_PORT, Key, ListenHttp, LogFormat, MinMembers, Origin, Peer,
     PeerError, Settings, SettingsError, Sources,
 };
-
-/// The supervisor could not start, or could not go on.
-#[derive(Debug, thiserror::Error)]
-#[error("not yet")]
-pub struct RunError;
 
 /// Runs a supervisor in this process until it is told to end: by a signal, or through its API. `first` is a service to
 /// load and start besides those that it has.
