@@ -31,10 +31,26 @@
 //! timeouts are looked up from the profile; it is not there yet.
 
 mod action;
+mod alarm;
+mod exchange;
 mod identity;
 mod machine;
 mod message;
+mod news;
+mod opinion;
+mod packet;
 mod profile;
+mod rejoin;
+mod suspicion;
+mod swim;
+mod usurp;
+mod view;
+mod watch;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use action::{DownHow, Member, MemberState, Remembered, RingAction, RingEvent};
 pub use identity::Identity;

@@ -28,8 +28,6 @@ pub enum RingDatagram {
     Ping {
         /// Who is meant; anyone else at this address keeps silent.
         to: NodeId,
-        /// Who asks.
-        from: NodeId,
     },
     /// I am here.
     Pong {

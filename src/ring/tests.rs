@@ -1,0 +1,334 @@
+//! What the ring promises, on virtual time.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::testing::{Net, Process, address, id, identity};
+use super::{
+    DownHow, MemberState, News, NewsKind, Profile, Remembered, Ring, RingAction, RingConfig, RingDatagram, RingEvent,
+    RingRequest,
+};
+use crate::base::{Mono, Now, Wall};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn is_down(event: &RingEvent) -> bool {
+    matches!(event, RingEvent::Down { .. })
+}
+
+fn is_renewed(event: &RingEvent) -> bool {
+    matches!(event, RingEvent::Renewed { .. })
+}
+
+#[test]
+fn twenty_nodes_that_start_at_once_by_one_seed_see_one_another_within_three_seconds() {
+    let mut net = Net::start(1, 20);
+    assert!(net.run_until(3 * SECOND, |net| net.all_see(20)));
+    assert!(net.nodes.iter().all(|node| node.ring.is_joined()));
+    assert_eq!(net.count(is_down), 0);
+}
+
+#[test]
+fn a_storm_of_three_hundred_joins_leaves_no_tail() {
+    let mut net = Net::start(2, 300);
+    assert!(net.run_until(10 * SECOND, |net| net.all_see(300)));
+    eprintln!("300 joined after {:?}", net.now);
+}
+
+#[test]
+fn a_killed_process_is_known_to_all_of_twenty_within_two_seconds() {
+    let mut times = Vec::new();
+    for seed in 0..20 {
+        let mut net = Net::joined(seed, 20);
+        let began = StdRng::seed_from_u64(seed).random_range(3_000..6_000);
+        net.run(Duration::from_millis(began));
+        let killed = net.now;
+        net.set_process(7, Process::Killed);
+        assert!(net.run_until(10 * SECOND, |net| net.all_know(7, MemberState::Down)));
+        times.push(net.now.since(killed));
+        assert_eq!(net.count(|event| matches!(event, RingEvent::Down { id: dead, .. } if *dead != id(7))), 0);
+    }
+    times.sort();
+    eprintln!("killed: median {:?}, 95th percentile {:?}, worst {:?}", times[10], times[18], times[19]);
+    assert!(times[19] < 2 * SECOND, "{times:?}");
+    assert!(times[10] < SECOND, "{times:?}");
+}
+
+#[test]
+fn of_three_nodes_two_that_are_killed_at_once_are_known_within_three_seconds() {
+    let mut net = Net::joined(4, 3);
+    net.run(5 * SECOND);
+    net.set_process(1, Process::Killed);
+    net.set_process(2, Process::Killed);
+    assert!(net.run_until(3 * SECOND, |net| net.all_see(1)));
+}
+
+#[test]
+fn a_machine_without_power_is_found_by_timeout() {
+    let mut net = Net::joined(5, 20);
+    net.run(5 * SECOND);
+    net.set_process(3, Process::PoweredOff);
+    assert!(net.run_until(12 * SECOND, |net| net.all_know(3, MemberState::Down)));
+    assert_eq!(net.count(|event| matches!(event, RingEvent::Down { how: DownHow::Refused, .. })), 0);
+    assert!(net.count(|event| matches!(event, RingEvent::Down { how: DownHow::Timeout, .. })) >= 1);
+}
+
+#[test]
+fn a_process_that_is_stopped_is_found_although_its_machine_accepts_connects() {
+    let mut net = Net::joined(6, 20);
+    net.run(5 * SECOND);
+    net.set_process(3, Process::Frozen);
+    assert!(net.run_until(60 * SECOND, |net| net.all_know(3, MemberState::Down)));
+}
+
+#[test]
+fn a_lossy_ring_without_faults_never_renews_an_identity() {
+    let mut net = Net::joined(7, 100);
+    net.loss = 0.1;
+    net.run(40 * SECOND);
+    assert_eq!(net.count(is_renewed), 0);
+    assert_eq!(net.count(is_down), 0);
+    assert!(net.all_see(100));
+    assert!(net.count(|event| matches!(event, RingEvent::Suspect { .. })) > 0, "the loss tested nothing");
+}
+
+#[test]
+fn a_ring_that_lost_its_datagrams_stays_together_by_streams_and_says_so_once() {
+    let mut net = Net::joined(8, 3);
+    net.udp = false;
+    net.run(60 * SECOND);
+    assert!(net.all_see(3));
+    assert_eq!(net.count(is_down), 0);
+    for observer in 0..3 {
+        for other in 0..3 {
+            let told = net.events.iter().filter(|(_, at, event)| {
+                *at == observer
+                    && matches!(event, RingEvent::Refuted { id: about, by_tcp: true } if *about == id(other))
+            });
+            assert!(told.count() <= 1, "{observer} says of {other} again and again that datagrams are lost");
+        }
+    }
+    assert!(net.count(|event| matches!(event, RingEvent::Refuted { by_tcp: true, .. })) >= 3);
+}
+
+#[test]
+fn a_partition_of_a_hundred_heals_within_ten_seconds() {
+    let mut net = Net::joined(9, 100);
+    net.cut(50);
+    assert!(net.run_until(60 * SECOND, |net| net.all_see(50)), "the halves did not part");
+    net.run(10 * SECOND);
+    net.cut(0);
+    let healed = net.now;
+    assert!(net.run_until(10 * SECOND, |net| net.all_see(100)));
+    eprintln!("healed after {:?}, {} renewals", net.now.since(healed), net.count(is_renewed));
+    net.run(5 * SECOND);
+    assert!(net.all_see(100), "it did not stay healed");
+}
+
+#[test]
+fn a_goodbye_is_known_at_once_and_is_not_a_death() {
+    for (seed, count) in [(10, 5), (11, 150)] {
+        let mut net = Net::joined(seed, count);
+        net.run(5 * SECOND);
+        net.with(2, |ring, now| ring.leave(now));
+        assert!(net.run_until(SECOND / 2, |net| net.all_know(2, MemberState::Left)), "{count}");
+        net.run(20 * SECOND);
+        assert_eq!(net.count(is_down), 0, "{count}");
+        assert_eq!(net.count(is_renewed), 0, "{count}");
+        assert!(net.all_know(2, MemberState::Left), "{count}");
+    }
+}
+
+#[test]
+fn a_node_that_comes_back_at_another_address_is_followed() {
+    let mut net = Net::joined(12, 5);
+    net.run(10 * SECOND);
+    net.set_process(3, Process::Killed);
+    let remembered = net.nodes[3].remembered.clone();
+    assert_eq!(remembered.len(), 4);
+    let mut moved = identity(3, 1_900_000_000_001);
+    moved.address = address(77);
+    net.add(Profile::Lan, moved, remembered, false);
+    assert!(net.run_until(5 * SECOND, |net| {
+        net.running().all(|node| {
+            node.ring.member(id(3)).is_some_and(|m| m.state == MemberState::Alive && m.address == address(77))
+        })
+    }));
+    assert!(
+        net.count(|e| matches!(e, RingEvent::Moved { id: who, address: to } if *who == id(3) && *to == address(77)))
+            >= 4
+    );
+}
+
+#[test]
+fn a_quick_restart_at_the_same_address_is_no_death() {
+    let mut net = Net::joined(13, 5);
+    net.run(10 * SECOND);
+    net.set_process(3, Process::Killed);
+    let remembered = net.nodes[3].remembered.clone();
+    net.add(Profile::Lan, identity(3, 1_900_000_000_500), remembered, false);
+    net.run(10 * SECOND);
+    assert_eq!(net.count(is_down), 0);
+    assert!(net.running().all(|node| node.ring.member(id(3)).is_some_and(|m| m.generation == 1_900_000_000_500)));
+}
+
+#[test]
+fn a_lone_node_finds_its_ring_by_what_it_remembers_however_late() {
+    let mut net = Net::new(14);
+    let remembered = vec![Remembered { id: id(1), address: address(1) }];
+    net.add(Profile::Lan, identity(0, 5), remembered, false);
+    net.run(600 * SECOND);
+    net.add(Profile::Lan, identity(1, 5), Vec::new(), false);
+    assert!(net.run_until(40 * SECOND, |net| net.all_see(2)));
+}
+
+#[test]
+fn rings_that_started_apart_become_one_when_a_named_peer_appears() {
+    let mut net = Net::new(15);
+    for index in 1..=4 {
+        net.add(Profile::Lan, identity(index, 5), Vec::new(), false);
+    }
+    // 2 finds 1, and 4 finds 3; nobody finds 0 yet.
+    net.with(1, |ring, now| ring.join(now, &[address(1), address(0)]));
+    net.with(3, |ring, now| ring.join(now, &[address(3), address(0)]));
+    net.run(20 * SECOND);
+    assert!(net.all_see(2));
+    net.add(Profile::Lan, identity(0, 5), Vec::new(), false);
+    assert!(net.run_until(60 * SECOND, |net| net.all_see(5)));
+}
+
+#[test]
+fn of_two_processes_with_one_id_the_older_is_told_to_stop_and_the_newer_stays() {
+    let mut net = Net::joined(16, 5);
+    net.run(5 * SECOND);
+    let mut copy = identity(3, 1_900_000_000_777);
+    copy.address = address(99);
+    net.add(Profile::Lan, copy, Vec::new(), true);
+    assert!(net.run_until(10 * SECOND, |net| {
+        net.count(|e| matches!(e, RingEvent::Usurped { generation: 1_900_000_000_777, .. })) == 1
+    }));
+    net.run(10 * SECOND);
+    let usurped: Vec<_> =
+        net.events.iter().filter(|(_, _, e)| matches!(e, RingEvent::Usurped { .. })).map(|(_, at, _)| *at).collect();
+    assert_eq!(usurped, [3], "the older process, once");
+    assert_eq!(net.count(is_renewed), 0);
+    let others = [0, 1, 2, 4, 5].map(|at| net.nodes[at].ring.member(id(3)).map(|m| (m.generation, m.state)));
+    assert!(others.iter().all(|seen| *seen == Some((1_900_000_000_777, MemberState::Alive))), "{others:?}");
+}
+
+#[test]
+fn a_node_whose_clock_was_set_back_outlives_its_own_past() {
+    let mut net = Net::joined(17, 5);
+    net.run(5 * SECOND);
+    net.set_process(3, Process::Killed);
+    net.run(5 * SECOND);
+    net.add(Profile::Lan, identity(3, 1_000), Vec::new(), true);
+    assert!(net.run_until(10 * SECOND, |net| net.all_see(5)));
+    assert_eq!(net.count(|e| matches!(e, RingEvent::Usurped { .. })), 0);
+    assert!(net.nodes[5].ring.me().generation > 1_900_000_000_000);
+}
+
+#[test]
+fn garbage_and_lies_about_strangers_change_nothing() {
+    let mut net = Net::joined(18, 5);
+    let mut rng = StdRng::seed_from_u64(18);
+    let mut junk = 0;
+    for size in [0, 1, 2, 40, 64, 200, 1_332, 1_333, 9_000] {
+        for _ in 0..20 {
+            let bytes: Vec<u8> = (0..size).map(|_| rng.random()).collect();
+            net.with(1, |ring, now| ring.handle_datagram(now, address(200), RingDatagram::Foca(bytes)));
+            junk += 1;
+        }
+    }
+    let stranger = identity(50, 9);
+    for msg in [
+        RingDatagram::News(News { about: stranger, kind: NewsKind::Dead }),
+        RingDatagram::ProbeRequest { about: stranger, from: id(51) },
+        RingDatagram::Pong { from: id(50), generation: 3 },
+        RingDatagram::Ping { to: id(50) },
+    ] {
+        net.with(1, |ring, now| ring.handle_datagram(now, address(200), msg));
+    }
+    assert!(net.nodes[1].ring.rejected() > junk * 3 / 4);
+    net.run(30 * SECOND);
+    assert!(net.all_see(5));
+    assert_eq!(net.count(is_down) + net.count(is_renewed), 0);
+}
+
+#[test]
+fn an_idle_node_sends_less_than_four_hundred_bytes_a_second() {
+    let mut net = Net::joined(19, 20);
+    net.run(120 * SECOND);
+    let before: usize = net.nodes.iter().map(|node| node.bytes_sent).sum();
+    net.run(60 * SECOND);
+    let after: usize = net.nodes.iter().map(|node| node.bytes_sent).sum();
+    let per_second = (after - before) / 60 / 20;
+    eprintln!("idle: {per_second} B/s per node, envelope included");
+    assert!(per_second < 400);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_events() {
+    let run = || {
+        let mut net = Net::joined(20, 10);
+        net.loss = 0.2;
+        net.run(10 * SECOND);
+        net.set_process(4, Process::Killed);
+        net.run(10 * SECOND);
+        net.events
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn a_ring_of_one_without_peers_is_joined_and_one_with_peers_is_not() {
+    let mut net = Net::new(21);
+    net.add(Profile::Lan, identity(0, 1), Vec::new(), false);
+    assert!(net.nodes[0].ring.is_joined());
+    net.add(Profile::Lan, identity(1, 1), Vec::new(), true);
+    assert!(!net.nodes[1].ring.is_joined());
+    net.run(SECOND);
+    assert!(net.nodes[1].ring.is_joined());
+}
+
+/// Foca 2.0.0 tells a member that refuted a suspicion that it is dead when the suspicion's timer fires all the same.
+/// The timer never reaches it here.
+#[test]
+fn a_refuted_suspicion_never_renews_the_identity() {
+    let mut net = Net::joined(22, 3);
+    net.run(5 * SECOND);
+    let suspect = net.nodes[1].ring.me();
+    // The observer suspects, the suspect hears of it over a stream and refutes, the suspicion's time passes.
+    net.with(0, |ring, now| ring.suspect(now.mono, suspect, 0));
+    let asker = net.nodes[0].ring.myself();
+    net.with(1, |ring, now| {
+        let request = RingRequest::Exchange { from: asker, suspected_at: Some(0), members: Vec::new() };
+        ring.handle_request(now, address(0), request);
+    });
+    net.run(30 * SECOND);
+    assert_eq!(net.nodes[1].ring.me(), suspect);
+    assert!(net.nodes[1].ring.myself().incarnation > 0);
+    assert_eq!(net.count(is_down) + net.count(is_renewed), 0);
+    assert!(net.all_see(3));
+}
+
+#[test]
+fn members_are_remembered_at_most_every_five_seconds() {
+    let at = |tenths: u64| Now { mono: Mono(tenths * 100_000), wall: Wall(tenths * 100) };
+    let config =
+        RingConfig { me: identity(0, 1), profile: Profile::Lan, seed: 23, remembered: Vec::new(), has_peers: false };
+    let mut ring = Ring::new(config, at(0));
+    let mut stored = Vec::new();
+    for tenths in 1..300 {
+        let me = identity(usize::try_from(tenths).unwrap(), 1);
+        ring.handle_datagram(at(tenths), me.address, RingDatagram::Hello { me });
+        ring.tick(at(tenths));
+        if ring.drain().iter().any(|action| matches!(action, RingAction::Remember(_))) {
+            stored.push(at(tenths).mono);
+        }
+    }
+    assert!(stored.len() >= 4, "{stored:?}");
+    assert!(stored.windows(2).all(|pair| pair[1].since(pair[0]) >= 5 * SECOND), "{stored:?}");
+}
