@@ -127,6 +127,13 @@ pub enum Failure {
     Spec(String),
 }
 
+impl Failure {
+    /// A step that the system did not allow.
+    pub(super) fn step(step: &str, source: &std::io::Error) -> Self {
+        Self::Step { step: step.to_owned(), why: source.to_string() }
+    }
+}
+
 /// What a shim writes to its standard output, once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
