@@ -17,9 +17,12 @@
 //! | `stamp` | [`Stamp`], and the clock that they are drawn from |
 //! | `record` | [`Record`]: which of two stays |
 //! | `table` | all records, with the hashes over them |
-//! | `engine` | [`Records`] |
+//! | `engine` | [`Records`]: puts, merges, and the calls that lead to the rest |
 //! | `spread` | to whom news goes, and in what packets |
+//! | `fetch` | news that is too large for a packet |
 //! | `repair` | how two nodes find out what differs |
+//! | `refusal` | what is not taken from others |
+//! | `standing` | what a node that was away for long may say |
 //! | `message` | what travels, and what is asked of the surroundings |
 //! | [`value`] | what the values of known kinds say |
 //! | `durable` | the words for what is kept on disk |
@@ -28,10 +31,16 @@
 
 mod durable;
 mod engine;
+mod fetch;
 mod key;
 mod message;
 mod record;
+mod refusal;
+mod repair;
+mod spread;
 mod stamp;
+mod standing;
+mod table;
 pub mod value;
 
 pub use durable::{Remembered, Restored, Write};
@@ -40,3 +49,6 @@ pub use key::{Class, Key, KeyError, Kind};
 pub use message::{Entry, PutError, RecordsAction, RecordsDatagram, RecordsRequest, RecordsResponse, RefusedWhy};
 pub use record::Record;
 pub use stamp::Stamp;
+
+#[cfg(test)]
+mod tests;

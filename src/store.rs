@@ -8,6 +8,8 @@
 
 mod error;
 mod file;
+mod lock;
+mod node_id;
 pub mod worker;
 
 pub use error::StoreError;

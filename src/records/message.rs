@@ -36,8 +36,8 @@ pub enum RecordsRequest {
         leaves: Vec<u16>,
         /// Everything that I have in them.
         entries: Vec<Entry>,
-        /// Whether my shared records may be out of date.
-        cached: bool,
+        /// Whether I was here all along, so that what I have not is not.
+        current: bool,
     },
     /// Third step: what you wanted.
     Push(Vec<Record>),
@@ -65,6 +65,8 @@ pub enum RecordsResponse {
         branches: Vec<u8>,
         /// All of my leaves in them that are not empty, with their hashes.
         leaves: Vec<(u16, u64)>,
+        /// Whether I was here all along, so that what I have not is not.
+        current: bool,
     },
     /// To `Compare`.
     Differences {
@@ -72,12 +74,12 @@ pub enum RecordsResponse {
         records: Vec<Record>,
         /// What I lack.
         wanted: Vec<Key>,
-        /// Keys that your cached copy has, and I have not heard of: deleted so long ago that the deletion is forgotten.
+        /// Keys that you have from long ago, and I have not: deleted before the deletion was forgotten.
         unknown: Vec<Key>,
         /// The first leaf that did not fit this answer: ask again from there.
         next: Option<u16>,
-        /// Whether my own shared records may be out of date.
-        cached: bool,
+        /// Whether I was here all along, so that what I have not is not.
+        current: bool,
     },
     /// To `Push`: taken.
     Pushed,

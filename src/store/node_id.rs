@@ -1,0 +1,38 @@
+//! The node's id in a file of its own: it survives the loss of the state, and a person can read it.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use super::error::StoreError;
+use crate::base::NodeId;
+
+/// The file's name.
+pub(super) const NAME: &str = "node-id";
+
+/// The id in `dir`; none if there is none, or it cannot be read as one.
+pub(super) fn read(dir: &Path) -> Option<NodeId> {
+    fs::read_to_string(dir.join(NAME)).ok()?.trim().parse().ok()
+}
+
+/// A new id, from the system's randomness: drawn once in a node's life.
+pub(super) fn draw() -> Result<NodeId, StoreError> {
+    let source = Path::new("/dev/urandom");
+    let mut bits = [0; 16];
+    let read = File::open(source).and_then(|mut file| file.read_exact(&mut bits));
+    read.map_err(|error| StoreError::Io { what: "draw a node id from", path: source.to_owned(), source: error })?;
+    Ok(NodeId::from_u128(u128::from_be_bytes(bits)))
+}
+
+/// Writes the id, whole or not at all.
+pub(super) fn write(dir: &Path, id: NodeId) -> Result<(), StoreError> {
+    let path = dir.join(NAME);
+    let attempt = || -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        writeln!(file, "{id}")?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        File::open(dir)?.sync_all()
+    };
+    attempt().map_err(|source| StoreError::Io { what: "write the node id to", path: path.clone(), source })
+}
