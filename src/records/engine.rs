@@ -50,6 +50,9 @@ impl Default for RecordsConfig {
 /// would otherwise overrule each other as fast as the network goes, until the ring has told one to stop.
 const RECLAIM_INTERVAL: Duration = Duration::from_secs(1);
 
+/// In a ring of so many others or fewer, a new member is asked soon whether it knows the same.
+const GREETING_RING: usize = 32;
+
 /// All that this node knows, and how it comes to know more.
 #[derive(Debug)]
 pub struct Records {
@@ -79,6 +82,8 @@ pub struct Records {
     next_request: u64,
     pub(super) sessions: BTreeMap<u64, Session>,
     pub(super) fetches: BTreeMap<u64, Fetch>,
+    /// Whom to ask next, rather than a random member.
+    pub(super) next_peer: Option<NodeId>,
     /// When the next member is asked; none before the first tick.
     pub(super) repair_at: Option<Mono>,
     pub(super) actions: Vec<RecordsAction>,
@@ -120,6 +125,7 @@ impl Records {
             next_request: 0,
             sessions: BTreeMap::new(),
             fetches: BTreeMap::new(),
+            next_peer: None,
             repair_at: None,
             actions: Vec::new(),
         }
@@ -241,8 +247,17 @@ impl Records {
     }
 
     /// Whom to spread to and repair with.
-    pub fn set_peers(&mut self, alive: &[NodeId]) {
+    pub fn set_peers(&mut self, now: Now, alive: &[NodeId]) {
         let peers: BTreeSet<NodeId> = alive.iter().copied().filter(|&peer| peer != self.me).collect();
+        let mut added = peers.iter().filter(|peer| self.peers.binary_search(peer).is_err());
+        if peers.len() <= GREETING_RING
+            && let Some(added) = added.next()
+        {
+            // After a partition, say: each may know what the other missed. In a large ring this would be a flood.
+            self.next_peer = Some(*added);
+            let soon = now.mono + (self.config.repair_interval / 10).mul_f64(self.rng.random());
+            self.repair_at = self.repair_at.map(|at| at.min(soon));
+        }
         self.peers = peers.into_iter().collect();
     }
 

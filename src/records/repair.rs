@@ -77,7 +77,10 @@ impl Records {
         if self.peers.is_empty() {
             return;
         }
-        let to = self.peers[self.rng.random_range(0..self.peers.len())];
+        let to = match self.next_peer.take() {
+            Some(peer) if self.peers.binary_search(&peer).is_ok() => peer,
+            Some(_) | None => self.peers[self.rng.random_range(0..self.peers.len())],
+        };
         self.actions.push(RecordsAction::Send { to, msg: RecordsDatagram::Root(self.table.root()) });
     }
 

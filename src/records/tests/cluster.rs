@@ -46,7 +46,7 @@ impl Cluster {
         let ids: Vec<_> = (0..count).map(|n| node(n as u128 + 1)).collect();
         let nodes = (0..count).map(|n| {
             let mut records = Records::new(ids[n], RecordsConfig::default(), seed.wrapping_add(n as u64));
-            records.set_peers(&ids);
+            records.set_peers(super::at_start(), &ids);
             records
         });
         Self {
@@ -210,7 +210,7 @@ pub(super) fn restart(cluster: &mut Cluster, at: usize, away: Duration) {
     let ids: Vec<_> = (0..cluster.nodes.len()).map(|n| node(n as u128 + 1)).collect();
     let mut records = Records::new(ids[at], RecordsConfig::default(), 77);
     records.restore(cluster.now(), durable, away);
-    records.set_peers(&ids);
+    records.set_peers(cluster.now(), &ids);
     cluster.nodes[at] = records;
 }
 

@@ -174,7 +174,7 @@ fn what_everybody_had_when_all_were_switched_off_for_a_weekend_is_kept() {
     }
     // The last one is new, and has nothing: that proves nothing.
     ring.nodes[3] = crate::records::Records::new(node(4), Default::default(), 5);
-    ring.nodes[3].set_peers(&[node(1), node(2), node(3)]);
+    ring.nodes[3].set_peers(super::at_start(), &[node(1), node(2), node(3)]);
     for at in 0..4 {
         ring.sync(at, (at + 3) % 4);
     }

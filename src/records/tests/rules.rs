@@ -153,7 +153,7 @@ fn a_ring_has_as_many_records_as_it_may_and_not_one_more() {
 #[test]
 fn an_unchanged_value_and_a_repeated_record_cost_nothing() {
     let mut node = records(1);
-    node.set_peers(&[super::node(2), super::node(3)]);
+    node.set_peers(at_start(), &[super::node(2), super::node(3)]);
     node.put(at_start(), key("shared/x"), bytes("x"), 0).unwrap();
     assert!(!node.drain().is_empty());
     node.put(now(MINUTE), key("shared/x"), bytes("x"), 0).unwrap();
@@ -228,7 +228,7 @@ fn what_a_previous_run_wrote_is_unclaimed_until_this_one_writes_it_again() {
 #[test]
 fn what_a_previous_run_wrote_never_replaces_what_this_one_says() {
     let mut node = records(1);
-    node.set_peers(&[super::node(2)]);
+    node.set_peers(at_start(), &[super::node(2)]);
     let own = Key::node(super::node(1));
     node.put(at_start(), own.clone(), bytes("new"), 0).unwrap();
     // The clock was far ahead when the previous run wrote.
@@ -335,7 +335,7 @@ fn news_goes_to_all_of_a_small_ring_and_to_a_few_of_a_large_one() {
     let told = |peers: u128| {
         let mut node = records(1);
         let peers: Vec<NodeId> = (1..=peers + 1).map(super::node).collect();
-        node.set_peers(&peers);
+        node.set_peers(at_start(), &peers);
         node.put(at_start(), key("shared/x"), bytes("x"), 0).unwrap();
         let to = |action| match action {
             RecordsAction::Send { to, .. } => Some(to),
