@@ -18,14 +18,25 @@
 //!
 //! What this does not do: it does not elect, does not publish, does not write specs, and knows no other service.
 
+mod config;
+mod ground;
 mod handle;
 mod health;
 mod hook;
+mod lease;
+mod load;
+mod log;
 pub mod machine;
 mod output;
+mod process;
+mod render;
 mod spec;
 mod status;
+mod task;
+mod view;
+mod watch;
 
+pub use ground::hook_logs;
 pub use handle::{Clock, Command, Deps, Handle, HeldLease, LeaseState, RingState, ServiceGone, Subscribe, spawn};
 pub use spec::{Bind, BindError, BindingMode, LoadSpecError, SaveSpecError, ServiceSpec};
 pub use status::{HookReport, ServiceStatus};

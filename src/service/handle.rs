@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::spec::ServiceSpec;
 use super::status::ServiceStatus;
+use super::task::Driver;
 use crate::base::{GroupId, Mono, NodeId, Now, Term};
 use crate::census::GroupView;
 use crate::template::SysContext;
@@ -105,9 +106,7 @@ pub fn spawn(spec: ServiceSpec, deps: Deps) -> Handle {
     let spec = Arc::new(spec);
     let (commands, incoming) = mpsc::channel(PENDING_COMMANDS);
     let (publish, status) = watch::channel(Arc::new(ServiceStatus::loaded(&spec, (deps.clock)())));
-    let task = tokio::spawn(async move {
-        todo!("drive {:?} {:?} {:?}", spec, incoming.len(), publish.is_closed());
-    });
+    let task = tokio::spawn(Driver::new(spec, deps, incoming, publish).run());
     Handle { commands, status, task }
 }
 

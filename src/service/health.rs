@@ -35,6 +35,11 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
+    /// Nothing could be asked; why.
+    pub(super) fn unknown(why: String) -> Self {
+        Self::new(Health::Unknown, why)
+    }
+
     fn new(health: Health, said: impl Into<String>) -> Self {
         Self { health, said: said.into(), output: String::new() }
     }

@@ -88,6 +88,11 @@ pub(super) struct HookRun {
 }
 
 impl HookRun {
+    /// It was not run at all; why.
+    pub(super) fn not_started(why: &str) -> Self {
+        Self { outcome: Outcome::NotStarted(why.to_owned()), output: Output::default(), took: Duration::ZERO }
+    }
+
     /// How it ended and the last thing that it said, for a person.
     pub(super) fn summary(&self) -> String {
         match self.output.last_line() {

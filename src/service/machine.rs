@@ -153,6 +153,8 @@ pub struct Snapshot {
     pub launches: u64,
     /// What is wrong without keeping the process from running.
     pub problems: Vec<String>,
+    /// Whether the process goes by what was rendered last, as far as it ever will.
+    pub applied: bool,
 }
 
 /// A service's state machine.
@@ -337,6 +339,7 @@ impl Machine {
             restarts: self.restarts,
             launches: self.launches,
             problems,
+            applied: runs && self.apply == Apply::Idle && !self.dirty,
         }
     }
 

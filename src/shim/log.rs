@@ -23,7 +23,7 @@ mod write;
 pub use follow::Follow;
 pub use line::{LINE_BYTES, Line, Stream};
 pub use read::{LogError, Query, TAIL_LINES_MAX, tail};
-pub(super) use write::Writer;
+pub(crate) use write::Writer;
 
 /// The file that is being written.
 pub const CURRENT: &str = "current.log";
