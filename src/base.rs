@@ -3,6 +3,8 @@
 //! Nothing here has behaviour beyond parsing, printing and ordering. All of it is plain data that is the same on
 //! every node; nothing here may look at a clock, an environment or a random source.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod group;
 mod id;
 pub mod limits;

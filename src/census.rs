@@ -9,6 +9,8 @@
 //! elections say ([`Census::set_election`], [`Census::set_held`]): of itself a node believes its lease, not gossip.
 //! Out: [`NodeView`]s, [`GroupView`]s, and the history of configs.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod build;
 mod config;
 mod index;

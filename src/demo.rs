@@ -13,8 +13,6 @@
 //!
 //! It reads its config file again at `SIGHUP`; a file that cannot be read leaves the old config in force.
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell does I/O and reads clocks")]
-
 mod config;
 mod server;
 

@@ -1,3 +1,4 @@
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![allow(missing_docs)]
 use crate::base::*;
 use crate::census::ElectionState;

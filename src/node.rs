@@ -16,6 +16,8 @@
 //!
 //! What it does not do: no clock, no socket, no disk, no process, and no opinion on when a service starts.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod command;
 mod configs;
 mod execute;

@@ -29,6 +29,8 @@
 //!
 //! What this does not do: it does not know who is alive (it is told: [`Records::set_peers`]), nor what values mean.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod durable;
 mod engine;
 mod fetch;

@@ -30,6 +30,8 @@
 //! Local health awareness (Lifeguard: a starved node doubts itself before others) belongs into `suspicion`, where
 //! timeouts are looked up from the profile; it is not there yet.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod action;
 mod alarm;
 mod exchange;

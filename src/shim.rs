@@ -29,8 +29,6 @@
 //! What a shim does not survive: `SIGKILL` to itself. The service dies with it then, by `PDEATHSIG`; processes that the
 //! service had started are killed by the next supervisor that looks ([`Client::adopt`], [`Client::wait`]).
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell does I/O and reads clocks")]
-
 mod address;
 pub mod client;
 mod clock;

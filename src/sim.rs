@@ -16,6 +16,8 @@
 //! | `invariants.rs` | what must hold after every event |
 //! | `scenario.rs` | a whole run: start, faults, healing, judgement |
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod clock;
 mod cluster;
 mod disk;

@@ -33,9 +33,10 @@ type Shared = Arc<Mutex<Service>>;
 pub async fn run(path: PathBuf) -> Result<(), String> {
     let loaded = Loaded::read(&path)?;
     let address = loaded.address();
-    let listener = TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    // Before anybody can connect: whoever sees it listen may send it signals.
     let mut hangup = signal(SignalKind::hangup()).map_err(|error| format!("cannot handle SIGHUP: {error}"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| format!("cannot handle SIGTERM: {error}"))?;
+    let listener = TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("{} listens on {address}", loaded.config.node);
     let shared = Arc::new(Mutex::new(Service { loaded, mood: Mood::AsConfigured }));
     let reload = async {
