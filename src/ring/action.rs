@@ -121,7 +121,8 @@ pub enum RingEvent {
     Refuted {
         /// The member.
         id: NodeId,
-        /// It answered streams, not datagrams: somebody between drops UDP. Said once for each life of a member.
+        /// It answered streams, not datagrams: something on the way drops UDP. Not said again before a datagram of it
+        /// got through.
         by_tcp: bool,
     },
     /// A member is dead.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use foca::OwnedNotification;
 use rand::rngs::StdRng;
@@ -20,7 +21,7 @@ use super::profile::{Pace, Profile};
 use super::rejoin::Search;
 use super::suspicion::Inquiry;
 use super::swim::{Effect, Refused, Swim};
-use super::view::{Entry, View};
+use super::view::{Entry, View, Voice};
 use crate::base::{Mono, NodeId, Now};
 
 /// What a ring is started with.
@@ -77,8 +78,10 @@ pub struct Ring {
     pub(super) errands: BTreeMap<u64, Errand>,
     pub(super) budget: Budget,
     pub(super) search: Search,
+    /// A newer life of this node that is said to exist, and was asked whether it does.
+    pub(super) doubted: Option<Identity>,
     /// How long until the next comparison of members, if this one brings nothing new.
-    pub(super) exchange_interval: std::time::Duration,
+    pub(super) exchange_interval: Duration,
     numbers: u64,
     met_anybody: bool,
     rejected: u64,
@@ -107,6 +110,7 @@ impl Ring {
             errands: BTreeMap::new(),
             budget: Budget::new(now.mono),
             search: Search::new(remembered, has_peers, pace.rejoin_soonest),
+            doubted: None,
             exchange_interval: pace.exchange_soonest,
             pace,
             numbers: 0,
@@ -276,12 +280,8 @@ impl Ring {
     }
 
     fn call_back(&mut self, now: Mono, timer: foca::Timer<Identity>) {
-        let gone = if let foca::Timer::RemoveDown(identity) = &timer { Some(*identity) } else { None };
         let result = self.swim.call_back(timer);
         self.take_up(now, result, Cause::Dead(DownHow::Timeout));
-        if let Some(identity) = gone {
-            self.view.remove(&identity);
-        }
     }
 
     /// Tells foca of members, and takes up what follows from it.
@@ -392,7 +392,7 @@ impl Ring {
     pub(super) fn hear(&mut self, now: Mono, identity: &Identity) {
         if let Some(entry) = self.view.life(identity) {
             entry.heard = Some(now);
-            entry.voice = super::view::Voice::Datagrams;
+            entry.voice = Voice::Datagrams;
         }
     }
 
@@ -402,7 +402,13 @@ impl Ring {
         self.follow_suspicions(now);
         let result = self.swim.rescale();
         self.take_up(now, result, Cause::Dead(DownHow::Told));
-        for identity in self.view.surplus() {
+        // Foca heard of the end of members that we never met. They are kept like others, or they would never be
+        // forgotten; and a healed partition may be found by them.
+        let strangers: Vec<Identity> = self.swim.down().filter(|dead| self.view.get(dead.id).is_none()).collect();
+        for identity in strangers.into_iter().filter(|dead| dead.id != self.me.id) {
+            self.view.put(now, identity, MemberState::Down);
+        }
+        for identity in self.view.surplus(now) {
             self.call_back(now, foca::Timer::RemoveDown(identity));
             self.view.remove(&identity);
         }

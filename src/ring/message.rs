@@ -156,3 +156,34 @@ pub enum StreamError {
     /// Anything else: reset, a bad frame, the wrong key.
     Other,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        ActiveMember, EXCHANGE_MEMBERS_MAX, FOCA_PACKET_BYTES, NODE_OVERHEAD_BYTES, RingDatagram, RingRequest,
+    };
+    use crate::base::NodeId;
+    use crate::base::limits::{DATAGRAM_PAYLOAD_BYTES, STREAM_FRAME_BYTES};
+    use crate::ring::Identity;
+
+    #[test]
+    fn the_largest_packet_of_foca_fits_a_datagram_exactly() {
+        let largest = RingDatagram::Foca(vec![0; FOCA_PACKET_BYTES]);
+        let bytes = postcard::to_stdvec(&largest).unwrap().len();
+        assert!(bytes + NODE_OVERHEAD_BYTES <= DATAGRAM_PAYLOAD_BYTES, "{bytes}");
+    }
+
+    #[test]
+    fn the_largest_exchange_leaves_a_frame_room_for_what_wraps_it() {
+        let address = "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().unwrap();
+        let identity = Identity { id: NodeId::from_u128(u128::MAX), address, generation: u64::MAX };
+        let from = ActiveMember { identity, incarnation: u16::MAX };
+        let request = |count| {
+            let members = vec![from; count];
+            postcard::to_stdvec(&RingRequest::Exchange { from, suspected_at: Some(1), members }).unwrap().len()
+        };
+        let frame = STREAM_FRAME_BYTES / 4 * 3;
+        assert!(request(EXCHANGE_MEMBERS_MAX) <= frame + 64);
+        assert!(request(EXCHANGE_MEMBERS_MAX + 2) > frame);
+    }
+}

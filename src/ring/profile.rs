@@ -64,10 +64,6 @@ pub(super) struct Pace {
 
 /// The smallest size that timeouts and counts are derived for. Smaller rings gain nothing from less.
 pub(super) const SMALLEST_SCALE: usize = 16;
-/// How long a dead member is remembered by foca. It has to outlast what delays old gossip (a paused machine, a slow
-/// partition), so that the same life is not taken for alive again, and it is how long a healed partition is found
-/// from both sides; a day covers a night's outage. [`super::view`] bounds the number, so a day of churn costs no memory.
-const REMOVE_DOWN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often foca announces itself to one dead member. Exchanges with the dead heal partitions much sooner; this is
 /// for networks that let only datagrams pass.
 const ANNOUNCE_TO_DOWN_PERIOD: Duration = Duration::from_secs(30);
@@ -159,7 +155,8 @@ impl Profile {
             // Foca's formula is 4 log10; a little more, so that the smallest rings do not depend on a single packet.
             max_transmissions: NonZeroU8::MIN.saturating_add(3 + u8::try_from(log2(size)).unwrap_or(u8::MAX / 2)),
             suspect_to_down_after: self.suspicion(size),
-            remove_down_after: Some(REMOVE_DOWN_AFTER),
+            // The view forgets the dead by age and by number, and tells foca.
+            remove_down_after: None,
             max_packet_size: NonZeroUsize::MIN.saturating_add(FOCA_PACKET_BYTES - 1),
             notify_down_members: true,
             // Exchanges over streams do this better.

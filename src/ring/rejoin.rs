@@ -131,7 +131,7 @@ impl Ring {
 
     /// Introduces this node at an address: by stream, to exchange members; and by datagram, in case that streams do
     /// not get through.
-    fn knock(&mut self, address: SocketAddr) {
+    pub(super) fn knock(&mut self, address: SocketAddr) {
         self.send(address, RingDatagram::Hello { me: self.me });
         let members = self.living(&[]);
         self.exchange_with(address, members, Errand::Join { address });

@@ -17,7 +17,7 @@ use super::identity::Identity;
 use super::machine::{Cause, Ring, Standing};
 use super::message::{News, NewsKind, ProbeOutcome, RingDatagram, RingRequest};
 use super::opinion::{Opinion, Verdict};
-use super::view::Voice;
+use super::view::{Entry, Voice};
 use crate::base::{Mono, NodeId, Now};
 
 /// Most members that this node doubts at a time. When more fall silent the network has failed, not they: TCP has
@@ -90,7 +90,7 @@ impl Ring {
         let Some(opinion) = self.opinion(&about) else { return };
         let (started, silent) = (opinion.started, opinion.silent().collect::<Vec<_>>());
         for id in silent {
-            let Some(witness) = self.view.get(id).map(super::view::Entry::identity) else { continue };
+            let Some(witness) = self.view.get(id).map(Entry::identity) else { continue };
             if self.is_silent(&witness, started) {
                 self.open_opinion(now, witness);
             }

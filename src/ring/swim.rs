@@ -85,6 +85,11 @@ impl Swim {
         self.foca.iter_members()
     }
 
+    /// The members that are dead for foca.
+    pub(super) fn down(&self) -> impl Iterator<Item = Identity> {
+        self.foca.iter_membership_state().filter(|member| member.state() == State::Down).map(|member| *member.id())
+    }
+
     /// Derives again what depends on the size of the ring, if that doubled or halved.
     pub(super) fn rescale(&mut self) -> Result<(), Refused> {
         let scale = rescale(self.scale, self.foca.num_members() + 1);

@@ -92,17 +92,22 @@ impl Net {
     }
 
     /// `count` nodes that start now and know the first one.
-    pub(super) fn start(seed: u64, count: usize) -> Self {
+    pub(super) fn start(profile: Profile, seed: u64, count: usize) -> Self {
         let mut net = Self::new(seed);
         for index in 0..count {
-            net.add(Profile::Lan, identity(index, 1_900_000_000_000), Vec::new(), index != 0);
+            net.add(profile, identity(index, 1_900_000_000_000), Vec::new(), index != 0);
         }
         net
     }
 
     /// `count` nodes that know one another.
     pub(super) fn joined(seed: u64, count: usize) -> Self {
-        let mut net = Self::start(seed, count);
+        Self::joined_as(Profile::Lan, seed, count)
+    }
+
+    /// `count` nodes of that profile that know one another.
+    pub(super) fn joined_as(profile: Profile, seed: u64, count: usize) -> Self {
+        let mut net = Self::start(profile, seed, count);
         assert!(net.run_until(Duration::from_secs(60), |net| net.all_see(count)), "the ring did not form");
         net
     }

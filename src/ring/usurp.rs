@@ -60,12 +60,14 @@ impl Ring {
 
     /// There is talk of a newer life of this node: asks whether it lives.
     pub(super) fn doubt(&mut self, now: Mono, other: Identity) {
-        if !other.is_newer_than(&self.me) || self.standing != Standing::Member {
+        let asked = self.doubted == Some(other);
+        if asked || !other.is_newer_than(&self.me) || self.standing != Standing::Member {
             return;
         }
         if other.address == self.me.address {
             self.outlive(now, other);
         } else {
+            self.doubted = Some(other);
             self.send(other.address, RingDatagram::Hello { me: self.me });
             self.alarms.set(now + self.pace.ack_timeout * 4, Alarm::Doubt { other });
         }
@@ -73,6 +75,7 @@ impl Ring {
 
     /// The newer life did not answer: it is this node's own past. Goes on beyond it.
     pub(super) fn outlive(&mut self, now: Mono, other: Identity) {
+        self.doubted = None;
         if !other.is_newer_than(&self.me) || self.standing != Standing::Member {
             return;
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::time::Duration;
 
 use super::action::{Member, MemberState};
 use super::identity::Identity;
@@ -9,6 +10,10 @@ use crate::base::{Mono, NodeId};
 
 /// Fewest dead and departed members that are kept, however small the ring.
 const INACTIVE_MIN: usize = 128;
+/// How long the dead and the departed are kept. It has to outlast whatever delays old gossip (a paused machine, a slow
+/// partition), so that a life that is over is not taken for alive again; and it is how long a healed partition is found
+/// from both sides: a day covers a night's outage. Churn within that day is bounded by number.
+pub(super) const INACTIVE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How a member makes itself heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,21 +111,25 @@ impl View {
         above.chain(self.entries.range(..id)).map(|(_, entry)| entry)
     }
 
-    /// Those over the bound on the dead and the departed: the departed first, since nobody will look for them again,
-    /// then those gone for longest. Twice as many as live may be kept, so that a ring that lost half of itself to a
-    /// partition remembers the other half.
-    pub(super) fn surplus(&self) -> Vec<Identity> {
+    /// The dead and the departed that are to be forgotten: those gone for too long, and those over the bound on their
+    /// number: the departed first, since nobody will look for them again, then those gone for longest. Twice as many
+    /// as live may be kept, so that a ring that lost half of itself to a partition remembers the other half.
+    pub(super) fn surplus(&self, now: Mono) -> Vec<Identity> {
         let mut inactive: Vec<&Entry> = self.iter().filter(|entry| !entry.member.state.is_active()).collect();
         let bound = INACTIVE_MIN.max(2 * (self.entries.len() - inactive.len()));
-        let surplus = inactive.len().saturating_sub(bound);
+        let over = inactive.len().saturating_sub(bound);
         inactive.sort_by_key(|entry| (entry.member.state != MemberState::Left, entry.since, entry.member.id));
-        inactive.iter().take(surplus).map(|entry| entry.identity()).collect()
+        let (over, rest) = inactive.split_at(over);
+        let old = rest.iter().filter(|entry| now.since(entry.since) > INACTIVE_FOR);
+        over.iter().chain(old).map(|entry| entry.identity()).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{INACTIVE_MIN, View};
+    use std::time::Duration;
+
+    use super::{INACTIVE_FOR, INACTIVE_MIN, View};
     use crate::base::{Mono, NodeId};
     use crate::ring::{Identity, MemberState};
 
@@ -134,11 +143,20 @@ mod tests {
         for id in 0..INACTIVE_MIN {
             view.put(Mono(id as u64), identity(id), MemberState::Down);
         }
-        assert!(view.surplus().is_empty());
+        assert!(view.surplus(Mono(10_000)).is_empty());
         view.put(Mono(9_999), identity(INACTIVE_MIN), MemberState::Left);
-        assert_eq!(view.surplus(), [identity(INACTIVE_MIN)]);
+        assert_eq!(view.surplus(Mono(10_000)), [identity(INACTIVE_MIN)]);
         view.put(Mono(9_999), identity(INACTIVE_MIN), MemberState::Down);
-        assert_eq!(view.surplus(), [identity(0)]);
+        assert_eq!(view.surplus(Mono(10_000)), [identity(0)]);
+    }
+
+    #[test]
+    fn the_dead_are_forgotten_after_a_day_and_the_living_never() {
+        let mut view = View::default();
+        view.put(Mono(0), identity(1), MemberState::Down);
+        view.put(Mono(0), identity(2), MemberState::Suspect);
+        assert!(view.surplus(Mono(0) + INACTIVE_FOR).is_empty());
+        assert_eq!(view.surplus(Mono(0) + INACTIVE_FOR + Duration::from_micros(1)), [identity(1)]);
     }
 
     #[test]
