@@ -1,9 +1,123 @@
-//! The command line.
+//! The command line: reads it, asks a supervisor or becomes one, and says what happened and what to type next.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `args` | the commands |
+//! | `settings` | the flags of a supervisor |
+//! | `connect` | which supervisor is asked |
+//! | `out`, `table`, `report` | what is printed: results, tables, problems |
+//! | `watch` | waits for a change to be done, without polling |
+//! | `run`, `start`, `act` | running services |
+//! | `status`, `ring`, `group`, `logs`, `explain`, `wait` | looking |
+//! | `config` | a group's config |
+//! | `plan` | checking and rendering a plan |
+//! | `dev` | a whole ring on this machine |
+//!
+//! Every command ends with one of the [`ExitStatus`](crate::api::ExitStatus)es. Results go to standard output, all
+//! else to standard error. Nothing here knows the insides of a supervisor: it talks to one through [`crate::api`].
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell does I/O and reads clocks")]
+
+mod act;
+mod args;
+mod config;
+mod connect;
+mod dev;
+mod explain;
+mod failure;
+mod group;
+mod logs;
+mod out;
+mod plan;
+mod report;
+mod ring;
+mod run;
+mod settings;
+mod start;
+mod status;
+mod table;
+#[cfg(test)]
+mod tests;
+mod wait;
+mod watch;
 
 use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::api::{ExitStatus, Problem, ProblemKind};
+use args::{Cli, Command, ConfigCommand, GroupCommand, PlanCommand};
+use failure::{Failure, Outcome};
+use out::Out;
 
 /// Parses the command line and runs it.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let mut out = Out::of_process(cli.globals.json);
+    match dispatch(cli, &mut out) {
+        Ok(status) => status.into(),
+        Err(failure) => failure.tell(&mut out).into(),
+    }
+}
+
+/// Says what is wrong with the command line; or the help or the version, where that was asked for.
+fn usage(error: &clap::Error) -> ExitCode {
+    let status = if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done };
+    // There is nobody to tell that nobody can be told.
+    error.print().ok();
+    status.into()
+}
+
+fn dispatch(cli: Cli, out: &mut Out<'_>) -> Outcome {
+    let globals = &cli.globals;
+    match cli.command {
+        Command::Run(args) => run::run(globals, &args),
+        Command::Start(args) => start::start(globals, &args, out),
+        Command::Stop(args) => ask(globals, out, async |client, out| act::stop(client, out, &args).await),
+        Command::Restart(args) => ask(globals, out, async |client, out| act::restart(client, out, &args).await),
+        Command::Unload(args) => ask(globals, out, async |client, out| act::unload(client, out, &args).await),
+        Command::Status(args) => ask(globals, out, async |client, out| status::status(client, out, &args).await),
+        Command::Members => ask(globals, out, ring::members),
+        Command::Groups => ask(globals, out, group::list),
+        Command::Group(GroupCommand::Show(args)) => {
+            ask(globals, out, async |client, out| group::show(client, out, &args.group).await)
+        }
+        Command::Logs(args) => ask(globals, out, async |client, out| logs::logs(client, out, &args).await),
+        Command::Config(command) => ask(globals, out, async |client, out| match &command {
+            ConfigCommand::Apply(args) => config::apply(client, out, args).await,
+            ConfigCommand::Show(args) => config::show(client, out, args).await,
+            ConfigCommand::History(args) => config::history(client, out, &args.group).await,
+            ConfigCommand::Rollback(args) => config::rollback(client, out, args).await,
+            ConfigCommand::Unset(args) => config::unset(client, out, args).await,
+        }),
+        Command::Wait(args) => ask(globals, out, async |client, out| wait::wait(client, out, &args).await),
+        Command::Explain(args) => ask(globals, out, async |client, out| explain::explain(client, out, &args).await),
+        Command::Shutdown(args) => ask(globals, out, async |client, out| run::shutdown(client, out, &args).await),
+        Command::Dev(args) => block_on(dev::dev(&args, out))?,
+        Command::Plan(PlanCommand::Check(args)) => plan::check(&args, out),
+        Command::Plan(PlanCommand::Render(args)) => plan::render(&args, out),
+    }
+}
+
+/// Runs a command that asks the supervisor of this machine.
+fn ask(
+    globals: &args::Globals,
+    out: &mut Out<'_>,
+    command: impl AsyncFnOnce(&crate::api::client::Client, &mut Out<'_>) -> Outcome,
+) -> Outcome {
+    let client = connect::client(globals)?;
+    block_on(command(&client, out))?
+}
+
+/// Runs a future on a runtime of this thread alone: a command has no use for more.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::caused(ProblemKind::Internal, &error))?;
+    Ok(runtime.block_on(future))
 }

@@ -101,6 +101,7 @@ impl Fake {
             strategy: Strategy::None,
             member: member(2, false),
             binds: Vec::new(),
+            problems: Vec::new(),
             hooks: Vec::new(),
             files: Vec::new(),
         };

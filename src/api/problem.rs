@@ -113,6 +113,8 @@ kinds! {
     InvalidPlan = "invalid-plan", 422, Refused, "The plan is not valid";
     /// Something that the plan needs is not on this machine.
     MissingRequirement = "missing-requirement", 422, Refused, "Something that the plan needs is missing";
+    /// A service cannot run until a person changes something.
+    ServiceFailed = "service-failed", 409, Failed, "The service cannot run";
     /// It failed in a way that nobody foresaw.
     Internal = "internal", 500, Failed, "Failed";
     /// This version cannot do that.
@@ -156,9 +158,9 @@ pub struct Place {
     /// The file, where the text is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// The line, from 1.
+    /// The line, from 1; 0 when the whole file is meant.
     pub line: usize,
-    /// The column, from 1, in characters.
+    /// The column, from 1, in characters; 0 when the whole line is meant.
     pub column: usize,
     /// What is wrong there.
     pub message: String,

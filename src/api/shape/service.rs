@@ -33,6 +33,10 @@ pub struct Service {
     /// The groups that it is bound to.
     #[serde(default)]
     pub binds: Vec<Bind>,
+    /// What is wrong without keeping it from running: a `user.toml` that does not parse, a template that does not
+    /// render.
+    #[serde(default)]
+    pub problems: Vec<String>,
     /// The last run of each hook, the newest first; empty in the list of services.
     #[serde(default)]
     pub hooks: Vec<HookReport>,

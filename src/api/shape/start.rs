@@ -13,8 +13,8 @@ use crate::records::value::{Strategy, Topology};
 /// `POST /v1/services`: load a service and start it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartRequest {
-    /// An absolute path to a plan directory, or a name that the supervisor looks up. Programs on the same machine only
-    /// should send paths.
+    /// The name of a service that is loaded here, an absolute path to a plan directory, or the name of a plan that the
+    /// supervisor looks up.
     pub plan: String,
     /// The group's name, `default` if none is given.
     #[serde(default)]

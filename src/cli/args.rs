@@ -1,0 +1,379 @@
+//! The commands, as they are typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::settings::SupervisorArgs;
+use super::wait::Condition;
+use crate::api::shape::{BindSpec, BindingMode, Scope, Target};
+use crate::base::{GroupId, Name};
+use crate::plan::period;
+use crate::records::value::{Strategy, Topology};
+use crate::ring::Profile;
+
+/// Keeps services running on a ring of machines without a master.
+#[derive(Debug, Parser)]
+#[command(name = "sup", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 timed out, 4 refused.")]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub globals: Globals,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Globals {
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The supervisor's local socket (SUP_SOCKET) [default: sup.sock in the data directory]
+    #[arg(long, global = true, value_name = "PATH", hide_short_help = true)]
+    pub socket: Option<String>,
+    /// The supervisor's data directory (SUP_DATA_DIR) [default: /var/lib/sup for root]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// File of settings (SUP_CONFIG) [default: /etc/sup/sup.toml]
+    #[arg(long = "config", global = true, value_name = "FILE", id = "settings", hide_short_help = true)]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Start a service: in the supervisor that runs here, or else in one that this becomes
+    Start(StartArgs),
+    /// Run a supervisor without a service yet
+    Run(RunArgs),
+    /// Stop a service, and keep it stopped
+    Stop(ActArgs),
+    /// Stop a service and start it again
+    Restart(ActArgs),
+    /// Stop a service and forget it
+    Unload(ActArgs),
+    /// Show the services of this node
+    Status(StatusArgs),
+    /// Show the nodes of the ring
+    Members,
+    /// Show all service groups of the ring
+    Groups,
+    /// Look at one service group
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// Show what a service and its hooks write
+    Logs(LogsArgs),
+    /// Change and show a group's config
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Wait for a group to reach a condition
+    Wait(WaitArgs),
+    /// Say why a service is not up, who leads a group and why
+    Explain(ExplainArgs),
+    /// Stop the services of this node, leave the ring and end the supervisor
+    Shutdown(ShutdownArgs),
+    /// Run a whole ring on this machine, to try a plan
+    Dev(DevArgs),
+    /// Write plans
+    #[command(subcommand)]
+    Plan(PlanCommand),
+}
+
+/// How long to wait for what was asked for.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Patience {
+    /// Do not wait until it is done
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to wait
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = period::parse, conflicts_with = "no_wait")]
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StartArgs {
+    /// A plan's directory, the name of a plan, or of a service that was stopped
+    #[arg(value_name = "SVC")]
+    pub service: String,
+    /// Group to be a member of [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<Name>,
+    /// How the members relate [default: standalone]
+    #[arg(long, value_enum)]
+    pub topology: Option<TopologyArg>,
+    /// How changes reach the members [default: none]
+    #[arg(long, value_enum)]
+    pub strategy: Option<StrategyArg>,
+    /// Bind a name of the plan to a group; may be repeated
+    #[arg(long = "bind", value_name = "NAME:SVC.GROUP")]
+    pub binds: Vec<BindSpec>,
+    /// Whether to wait for the binds before the first start
+    #[arg(long, value_enum, default_value = "strict")]
+    pub binding_mode: BindingModeArg,
+    /// Take templates, hooks and defaults from this directory instead of the plan's
+    #[arg(long, value_name = "DIR")]
+    pub config_from: Option<PathBuf>,
+    /// Let the group's members run again, on all nodes
+    #[arg(long)]
+    pub everywhere: bool,
+    #[command(flatten)]
+    pub patience: Patience,
+    #[command(flatten)]
+    pub supervisor: SupervisorArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub supervisor: SupervisorArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ActArgs {
+    /// A service of this node, or its group
+    #[arg(value_name = "SVC")]
+    pub target: Target,
+    /// On every member of the group, those included that come later
+    #[arg(long)]
+    pub everywhere: bool,
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
+impl ActArgs {
+    pub(super) const fn scope(&self) -> Scope {
+        if self.everywhere { Scope::Everywhere } else { Scope::Here }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Only this one, with its hooks and files
+    #[arg(value_name = "SVC")]
+    pub service: Option<Name>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GroupCommand {
+    /// Show a group: members, health, leader and term, council, config
+    Show(GroupArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GroupArgs {
+    /// Which group, such as redis.default
+    #[arg(value_name = "GROUP")]
+    pub group: GroupId,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LogsArgs {
+    /// Which service
+    #[arg(value_name = "SVC")]
+    pub service: Name,
+    /// Go on with what is written from now on
+    #[arg(short, long)]
+    pub follow: bool,
+    /// How many lines of the past
+    #[arg(short = 'n', long, value_name = "N", default_value = "100")]
+    pub lines: usize,
+    /// Only lines that are not older
+    #[arg(long, value_name = "TIME", value_parser = period::parse)]
+    pub since: Option<Duration>,
+    /// Show when each line was written
+    #[arg(short, long)]
+    pub timestamps: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Validate a config, and put it in force on all members
+    Apply(ApplyArgs),
+    /// Print the config in force, or an earlier revision
+    Show(ShowArgs),
+    /// Show the revisions that are kept
+    History(GroupArgs),
+    /// Put an earlier revision in force again
+    Rollback(RollbackArgs),
+    /// Take the group's config away: the plan's defaults remain
+    Unset(UnsetArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    /// Which group, such as redis.default
+    #[arg(value_name = "GROUP")]
+    pub group: GroupId,
+    /// A TOML file, or - for standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub file: PathBuf,
+    /// Refuse unless this revision is in force (none: no config was ever applied)
+    #[arg(long, value_name = "REV")]
+    pub expect: Option<String>,
+    /// Take keys that the plan does not know
+    #[arg(long)]
+    pub allow_unknown: bool,
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// Which group, such as redis.default
+    #[arg(value_name = "GROUP")]
+    pub group: GroupId,
+    /// Which revision [default: the one in force]
+    #[arg(value_name = "REV")]
+    pub revision: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RollbackArgs {
+    /// Which group, such as redis.default
+    #[arg(value_name = "GROUP")]
+    pub group: GroupId,
+    /// Which revision [default: the one before]
+    #[arg(value_name = "REV")]
+    pub revision: Option<String>,
+    /// Refuse unless this revision is in force
+    #[arg(long, value_name = "REV")]
+    pub expect: Option<String>,
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UnsetArgs {
+    /// Which group, such as redis.default
+    #[arg(value_name = "GROUP")]
+    pub group: GroupId,
+    /// Refuse unless this revision is in force
+    #[arg(long, value_name = "REV")]
+    pub expect: Option<String>,
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WaitArgs {
+    /// Which group, such as redis.default
+    #[arg(value_name = "GROUP")]
+    pub group: GroupId,
+    /// leader, healthy, or members=N
+    #[arg(long = "for", value_name = "CONDITION")]
+    pub condition: Condition,
+    /// How long to wait
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = period::parse)]
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// A service of this node, or a group
+    #[arg(value_name = "SVC|GROUP")]
+    pub target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShutdownArgs {
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DevArgs {
+    /// The plan's directory [default: the built-in demo service]
+    #[arg(value_name = "DIR")]
+    pub plan: Option<PathBuf>,
+    /// How many nodes
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u8).range(1..=20))]
+    pub nodes: u8,
+    /// How the members relate [default: leader for the demo service, else standalone]
+    #[arg(long, value_enum)]
+    pub topology: Option<TopologyArg>,
+    /// Which network the ring takes itself to be on
+    #[arg(long, value_name = "PROFILE", default_value = "local")]
+    pub profile: Profile,
+    /// Bind a name of the plan to a group; may be repeated
+    #[arg(long = "bind", value_name = "NAME:SVC.GROUP")]
+    pub binds: Vec<BindSpec>,
+    /// Keep the nodes' data and logs
+    #[arg(long)]
+    pub keep: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PlanCommand {
+    /// Check everything that can be known before start
+    Check(CheckArgs),
+    /// Render a plan's templates and hooks
+    Render(RenderArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The plan's directory
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RenderArgs {
+    /// The plan's directory
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// JSON that is merged into the context that templates see
+    #[arg(long, value_name = "FILE")]
+    pub context: Option<PathBuf>,
+}
+
+/// [`Topology`], as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum TopologyArg {
+    Standalone,
+    Leader,
+}
+
+impl From<TopologyArg> for Topology {
+    fn from(topology: TopologyArg) -> Self {
+        match topology {
+            TopologyArg::Standalone => Self::Standalone,
+            TopologyArg::Leader => Self::Leader,
+        }
+    }
+}
+
+/// [`Strategy`], as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum StrategyArg {
+    None,
+    AtOnce,
+    Rolling,
+}
+
+impl From<StrategyArg> for Strategy {
+    fn from(strategy: StrategyArg) -> Self {
+        match strategy {
+            StrategyArg::None => Self::None,
+            StrategyArg::AtOnce => Self::AtOnce,
+            StrategyArg::Rolling => Self::Rolling,
+        }
+    }
+}
+
+/// [`BindingMode`], as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum BindingModeArg {
+    Strict,
+    Relaxed,
+}
+
+impl From<BindingModeArg> for BindingMode {
+    fn from(mode: BindingModeArg) -> Self {
+        match mode {
+            BindingModeArg::Strict => Self::Strict,
+            BindingModeArg::Relaxed => Self::Relaxed,
+        }
+    }
+}

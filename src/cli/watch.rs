@@ -1,0 +1,95 @@
+//! Waits for something to be done, without polling.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::out::{Out, Reader};
+use crate::api::client::{Client, Events};
+use crate::api::{Problem, ProblemKind};
+use crate::base::GroupId;
+
+use super::failure::Failure;
+
+/// How far something is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Progress<T> {
+    /// It is done.
+    Done(T),
+    /// It is not; what is missing.
+    Missing(String),
+}
+
+/// A view of the changes from its opening on. It is opened before a change is asked for, so that none is missed.
+pub(super) struct Watch {
+    events: Events,
+    deadline: Instant,
+    patience: Duration,
+}
+
+impl Watch {
+    /// Watches a group, or everything.
+    pub(super) async fn open(client: &Client, group: Option<&GroupId>, patience: Duration) -> Result<Self, Problem> {
+        Ok(Self { events: client.events(group).await?, deadline: Instant::now() + patience, patience })
+    }
+
+    /// Looks, and looks again at each change, until it is done. What is missing is noticed on the way.
+    pub(super) async fn until<T>(
+        &mut self,
+        out: &mut Out<'_>,
+        mut look: impl AsyncFnMut() -> Result<Progress<T>, Problem>,
+    ) -> Result<T, Failure> {
+        let mut told = String::new();
+        loop {
+            let missing = match look().await? {
+                Progress::Done(done) => return Ok(done),
+                Progress::Missing(missing) => missing,
+            };
+            if missing != told {
+                notice(out, &missing)?;
+                told.clone_from(&missing);
+            }
+            match timeout_at(self.deadline, self.events.next()).await {
+                Ok(Ok(Some(_))) => {}
+                Ok(Ok(None)) => return Err(ended().into()),
+                Ok(Err(problem)) => return Err(problem.into()),
+                Err(_) => {
+                    // What the last notice said may have been overtaken without another one.
+                    return match look().await? {
+                        Progress::Done(done) => Ok(done),
+                        Progress::Missing(missing) => Err(self.late(&missing).into()),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Until the supervisor ends.
+    pub(super) async fn until_end(&mut self) -> Result<(), Problem> {
+        loop {
+            match timeout_at(self.deadline, self.events.next()).await {
+                Ok(Ok(Some(_))) => {}
+                // A connection that breaks off is an end as well.
+                Ok(Ok(None) | Err(_)) => return Ok(()),
+                Err(_) => return Err(self.late("the supervisor still runs")),
+            }
+        }
+    }
+
+    fn late(&self, missing: &str) -> Problem {
+        let patience = crate::plan::period::format(self.patience);
+        Problem::new(ProblemKind::Timeout, format!("not done within {patience}: {missing}"))
+    }
+}
+
+fn notice(out: &mut Out<'_>, missing: &str) -> io::Result<()> {
+    match out.reader {
+        Reader::Person => out.notice(missing),
+        Reader::Program => Ok(()),
+    }
+}
+
+fn ended() -> Problem {
+    Problem::new(ProblemKind::Unreachable, "the supervisor ended meanwhile").next("see why in its log")
+}
