@@ -68,6 +68,8 @@ pub struct Plan {
     pub named: PathBuf,
     /// `plan.toml`.
     pub manifest: Manifest,
+    /// The text of `plan.toml`, for positions.
+    pub manifest_text: String,
     /// `default.toml`; empty if there is none.
     pub defaults: toml::Table,
     /// The text of `default.toml`, for positions.

@@ -103,6 +103,7 @@ impl Plan {
             dir: absolute,
             named: dir.to_owned(),
             manifest,
+            manifest_text: texts.manifest,
             defaults,
             defaults_text: texts.defaults,
             templates: texts.templates,

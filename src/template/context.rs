@@ -1,103 +1,31 @@
-//! What a template sees.
+//! What a template sees: `sys`, `pkg`, `cfg`, `svc` and `bind`, with Habitat's names.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | [`sys`], [`pkg`] | the node; the plan and its paths |
+//! | [`member`] | a member of a group |
+//! | [`group`] | the service's own group; the groups that it is bound to |
+//! | [`sample`] | a context that needs no ring: for `sup plan check` and `sup plan render` |
+//!
+//! A context is a pure function of its inputs. It never tells the time.
+
+mod group;
+mod member;
+mod pkg;
+mod sample;
+mod sys;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-use serde_json::Value;
+pub use group::Bind;
+pub use pkg::PkgContext;
+pub use sample::{Role, sample};
+use serde_json::{Value, json};
+pub use sys::SysContext;
 
 use crate::base::{Name, NodeId};
-use crate::census::{GroupView, MemberView};
-use crate::plan::{BindSpec, Plan, ServicePaths};
-
-/// `sys`: the node.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct SysContext {
-    /// The version of `sup`.
-    pub version: String,
-    /// The node's id.
-    pub member_id: String,
-    /// The address that others reach the node by.
-    pub ip: String,
-    /// The machine's name.
-    pub hostname: String,
-    /// Where gossip listens.
-    pub gossip_ip: String,
-    /// Its port.
-    pub gossip_port: u16,
-    /// Where the HTTP interface listens.
-    pub http_gateway_ip: String,
-    /// Its port.
-    pub http_gateway_port: u16,
-    /// Where the control interface listens: the HTTP interface.
-    pub ctl_gateway_ip: String,
-    /// Its port.
-    pub ctl_gateway_port: u16,
-    /// Whether the node is a permanent peer of others.
-    pub permanent: bool,
-}
-
-/// `pkg`: the plan and where it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct PkgContext {
-    /// `ORIGIN/NAME/VERSION`.
-    pub ident: String,
-    /// Who made the plan.
-    pub origin: String,
-    /// The service's name.
-    pub name: String,
-    /// The version of what it runs.
-    pub version: String,
-    /// Which content the plan has.
-    pub release: String,
-    /// Always empty: plans use what is on the machine.
-    pub deps: Vec<String>,
-    /// The plan's environment.
-    pub env: BTreeMap<String, String>,
-    /// The exports that are ports.
-    pub exposes: Vec<String>,
-    /// The exports, and the config keys that they stand for.
-    pub exports: BTreeMap<String, String>,
-    /// The plan's directory.
-    pub path: String,
-    /// The user to run as.
-    pub svc_user: String,
-    /// The group to run as.
-    pub svc_group: String,
-    /// `svc_path`, `svc_config_path` and so on.
-    #[serde(flatten)]
-    pub paths: BTreeMap<String, String>,
-}
-
-impl PkgContext {
-    /// The context of `plan` on a node where its service has these `paths`.
-    #[must_use]
-    pub fn new(plan: &Plan, paths: &ServicePaths) -> Self {
-        todo!("{plan:?} {paths:?}")
-    }
-}
-
-/// A group that the service is bound to.
-#[derive(Debug, Clone, Copy)]
-pub struct Bind<'a> {
-    /// The group.
-    pub group: &'a GroupView,
-    /// What its members must export.
-    pub spec: &'a BindSpec,
-}
-
-impl<'a> Bind<'a> {
-    /// The members of the group that may be used: they serve, and export what the bind needs. By node id.
-    pub fn members(self) -> impl Iterator<Item = &'a MemberView> {
-        let Self { group, spec } = self;
-        group.serving().filter(|member| spec.exports.iter().all(|name| member.status.exports.contains_key(name)))
-    }
-
-    /// Whether there is such a member.
-    #[must_use]
-    pub fn is_satisfied(self) -> bool {
-        self.members().next().is_some()
-    }
-}
+use crate::census::GroupView;
+use crate::plan::config;
 
 /// Everything that a context is made of.
 #[derive(Debug, Clone, Copy)]
@@ -119,7 +47,13 @@ pub struct Inputs<'a> {
 /// The whole context of a template.
 #[must_use]
 pub fn context(inputs: &Inputs<'_>) -> Value {
-    todo!("{inputs:?}")
+    let Inputs { sys, pkg, cfg, me, svc, binds } = inputs;
+    let cfg: serde_json::Map<String, Value> =
+        cfg.iter().map(|(key, value)| (key.clone(), config::to_json(value))).collect();
+    let satisfied = binds.iter().filter(|(_, bind)| bind.is_satisfied());
+    let bind: serde_json::Map<String, Value> =
+        satisfied.map(|(name, bind)| (name.to_string(), group::bind(*bind))).collect();
+    json!({ "sys": sys.to_json(), "pkg": pkg.to_json(), "cfg": cfg, "svc": group::svc(svc, *me, sys), "bind": bind })
 }
 
 /// A hash of a context: equal contexts render alike, so nothing needs rendering while it stays.
@@ -127,3 +61,6 @@ pub fn context(inputs: &Inputs<'_>) -> Value {
 pub fn context_hash(context: &Value) -> [u8; 32] {
     *blake3::hash(context.to_string().as_bytes()).as_bytes()
 }
+
+#[cfg(test)]
+mod tests;
