@@ -249,12 +249,10 @@ impl Records {
     /// Whom to spread to and repair with.
     pub fn set_peers(&mut self, now: Now, alive: &[NodeId]) {
         let peers: BTreeSet<NodeId> = alive.iter().copied().filter(|&peer| peer != self.me).collect();
-        let mut added = peers.iter().filter(|peer| self.peers.binary_search(peer).is_err());
-        if peers.len() <= GREETING_RING
-            && let Some(added) = added.next()
-        {
+        let added: Vec<NodeId> = peers.iter().copied().filter(|peer| self.peers.binary_search(peer).is_err()).collect();
+        if !added.is_empty() && peers.len() <= GREETING_RING {
             // After a partition, say: each may know what the other missed. In a large ring this would be a flood.
-            self.next_peer = Some(*added);
+            self.next_peer = Some(added[self.rng.random_range(0..added.len())]);
             let soon = now.mono + (self.config.repair_interval / 10).mul_f64(self.rng.random());
             self.repair_at = self.repair_at.map(|at| at.min(soon));
         }
@@ -326,7 +324,11 @@ impl Records {
         self.expire_requests(now);
         match self.repair_at {
             // At a random moment of the first interval, so that nodes that start together do not stay in step.
-            None => self.repair_at = Some(now.mono + self.config.repair_interval.mul_f64(self.rng.random())),
+            None => {
+                self.expire_tombstones(now);
+                self.settle_standing(now);
+                self.repair_at = Some(now.mono + self.config.repair_interval.mul_f64(self.rng.random()));
+            }
             Some(at) if at <= now.mono => {
                 self.expire_tombstones(now);
                 self.expire_memory(now);

@@ -14,7 +14,7 @@ pub enum StoreError {
         pid: Option<u32>,
     },
     /// A file or directory could not be made, read or written. Nothing was changed; retry once the cause is gone.
-    #[error("cannot {what} {}", path.display())]
+    #[error("cannot {what} {}: check that this user may write there, and that the disk has room", path.display())]
     Io {
         /// What was attempted.
         what: &'static str,
@@ -25,7 +25,7 @@ pub enum StoreError {
     },
     /// The state could not be read or written, for a reason that is not damage (a full disk, mostly). What was stored
     /// before is kept, and none of the batch is; a retry helps once the cause is gone.
-    #[error("cannot {what} the state in {}", path.display())]
+    #[error("cannot {what} the state in {}: check that the disk has room and is not failing", path.display())]
     State {
         /// What was attempted.
         what: &'static str,
