@@ -17,7 +17,7 @@ pub fn format(at: Wall) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
-/// The instant of a text that [`format`] made. Other forms that RFC 3339 allows are not read.
+/// The instant of a text that [`format()`] made. Other forms that RFC 3339 allows are not read.
 #[must_use]
 pub fn parse(text: &str) -> Option<Wall> {
     let bytes = text.as_bytes();
