@@ -39,15 +39,14 @@ impl Opinion {
         Self { about, started, own: None, asked: BTreeMap::new() }
     }
 
-    /// The verdict, in a ring that has this many other members that could be asked.
-    pub(super) fn verdict(&self, witnesses: usize) -> Verdict {
+    /// The verdict. One refusal is enough if the ring has nobody else to testify.
+    pub(super) fn verdict(&self, has_witnesses: impl FnOnce() -> bool) -> Verdict {
         let said = |what| self.asked.values().chain([&self.own]).filter(|outcome| **outcome == Some(what)).count();
-        let needed = if witnesses == 0 { 1 } else { 2 };
         if said(ProbeOutcome::Answered) > 0 {
             Verdict::Lives
         } else if self.own == Some(ProbeOutcome::Refused)
             && said(ProbeOutcome::NoAnswer) == 0
-            && said(ProbeOutcome::Refused) >= needed
+            && (said(ProbeOutcome::Refused) >= 2 || !has_witnesses())
         {
             Verdict::Dead
         } else {
@@ -73,7 +72,7 @@ mod tests {
         let mut opinion = Opinion::new(about, Mono(0));
         opinion.own = own;
         opinion.asked = asked.iter().enumerate().map(|(i, o)| (NodeId::from_u128(i as u128), *o)).collect();
-        opinion.verdict(witnesses)
+        opinion.verdict(|| witnesses > 0)
     }
 
     #[test]

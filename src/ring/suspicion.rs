@@ -174,7 +174,7 @@ impl Ring {
     fn review(&mut self, now: Mono) {
         loop {
             let settled = self.opinions.values().find_map(|opinion| {
-                match opinion.verdict(self.witnesses(&opinion.about).len()) {
+                match opinion.verdict(|| self.witnesses(&opinion.about).next().is_some()) {
                     Verdict::Open => None,
                     verdict @ (Verdict::Lives | Verdict::Dead) => Some((opinion.clone(), verdict)),
                 }
@@ -235,16 +235,16 @@ impl Ring {
         }
     }
 
-    /// Who else could testify: members that count, but those that this node was refused by itself.
-    fn witnesses(&self, about: &Identity) -> Vec<NodeId> {
+    /// Who else could testify, by id: members that count, but those that this node was refused by itself.
+    fn witnesses(&self, about: &Identity) -> impl Iterator<Item = NodeId> {
         let gone =
             |id: &NodeId| self.opinions.get(id).is_some_and(|opinion| opinion.own == Some(ProbeOutcome::Refused));
         let others = self.view.active().map(|entry| entry.member.id);
-        others.filter(|id| *id != self.me.id && *id != about.id && !gone(id)).collect()
+        others.filter(move |id| *id != self.me.id && *id != about.id && !gone(id))
     }
 
     fn ask_others(&mut self, about: Identity) {
-        let witnesses = self.witnesses(&about);
+        let witnesses: Vec<NodeId> = self.witnesses(&about).collect();
         let asked: Vec<NodeId> = self.opinion(&about).map_or(Vec::new(), |o| o.asked.keys().copied().collect());
         let chosen = self.pick(ASKED, |entry| {
             witnesses.binary_search(&entry.member.id).is_ok() && !asked.contains(&entry.member.id)
