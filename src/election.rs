@@ -1,84 +1,48 @@
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(missing_docs)]
-use crate::base::*;
-use crate::census::ElectionState;
-use crate::records::value::*;
-use bytes::Bytes;
-use std::collections::*;
-use std::time::Duration;
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LostWhy {
-    A,
-}
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum ElectionMessage {
-    A,
-}
-#[derive(Debug, Clone)]
-pub struct Candidacy {
-    pub alive: bool,
-    pub eligible: bool,
-    pub suitability: Option<u64>,
-}
-#[derive(Debug, Clone)]
-pub struct View {
-    pub members: BTreeMap<NodeId, Candidacy>,
-    pub seats: BTreeSet<Seat>,
-    pub ready: bool,
-    pub published: BTreeMap<Seat, SeatHolder>,
-    pub published_council: Option<CouncilFacts>,
-}
-#[derive(Debug, Clone)]
-pub struct ElectionConfig {
-    pub me: NodeId,
-    pub group: GroupId,
-    pub ttl: Duration,
-    pub longest_ttl: Duration,
-    pub min_members: usize,
-    pub council_size: usize,
-    pub fresh: bool,
-    pub seed: u64,
-}
-#[derive(Debug)]
-pub struct Election;
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct ElectionError;
-pub struct SeatStatus {
-    pub state: ElectionState,
-    pub why: String,
-}
-pub struct ElectionStatus {
-    pub seats: BTreeMap<Seat, SeatStatus>,
-}
-impl Election {
-    pub fn new(_: ElectionConfig, _: Option<&[u8]>, _: Now) -> Result<Self, ElectionError> {
-        Ok(Self)
-    }
-    pub fn set_view(&mut self, _: Now, _: View) {}
-    pub fn set_rules(&mut self, _: usize, _: usize) {}
-    pub fn handle(&mut self, _: Now, _: NodeId, _: ElectionMessage) {}
-    pub fn persisted(&mut self, _: Now, _: u64, _: bool) {}
-    pub fn resign(&mut self, _: Now, _: &Seat) {}
-    pub fn resign_all(&mut self, _: Now) {}
-    pub fn tick(&mut self, _: Now) {}
-    pub fn deadline(&self) -> Option<Mono> {
-        None
-    }
-    pub fn drain(&mut self) -> Vec<ElectionAction> {
-        vec![]
-    }
-    pub fn status(&self) -> ElectionStatus {
-        ElectionStatus { seats: BTreeMap::new() }
-    }
-}
-pub enum ElectionAction {
-    Send { to: NodeId, msg: ElectionMessage, after: Option<u64> },
-    Persist { write: u64, state: Bytes },
-    Held { seat: Seat, term: Term, until: Mono },
-    Renewed { seat: Seat, term: Term, until: Mono },
-    Lost { seat: Seat, term: Term, why: LostWhy },
-    Publish { seat: Seat, holder: SeatHolder },
-    PublishCouncil(CouncilFacts),
-    StatusChanged,
-}
+//! Who decides: seats, councils and leases. At any instant at most one member of a group holds a seat.
+//!
+//! One [`Election`] per group and node, a pure state machine: it is told the time, the view of the ring, the messages of
+//! other members and the end of its writes, and says what to send, what to write, and what it holds. No promise rests on
+//! the view: it says who should stand, never who may hold.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `machine` | the state, what comes in and what goes out |
+//! | `voter` | promises and loans: whether a claim is granted |
+//! | `vote` | answers to canvasses, claims and resignations |
+//! | `candidate` | what a candidate knows of a seat, and how far it got |
+//! | `stand` | when it stands, canvasses, claims, renews and resigns |
+//! | `holder` | until when a seat is held: the arithmetic of leases |
+//! | `council` | who votes |
+//! | `genesis` | how the first council is agreed on |
+//! | `found` | when a council is proposed, and to whom |
+//! | `disk`, `durable` | what is written, and what may be told before it is |
+//! | `message`, `view`, `action`, `status` | what goes in and out |
+//!
+//! Not here: who is alive (the ring), how the result is told (records), what a holder does with its seat (services).
+//! Councils do not change after their genesis: the version in their name and in every message is for that.
+
+mod action;
+mod candidate;
+mod council;
+mod disk;
+mod durable;
+mod found;
+mod genesis;
+mod holder;
+mod machine;
+mod message;
+mod stand;
+mod status;
+#[cfg(test)]
+mod tests;
+mod view;
+mod vote;
+mod voter;
+
+pub use action::{ElectionAction, LostWhy};
+pub use council::{Ballot, Council, CouncilId, GenesisId, Proposal, SUPERSEDED_MAX};
+pub use durable::{Damage, ElectionError};
+pub use machine::{Election, ElectionConfig};
+pub use message::{ElectionMessage, Holding, Refusal};
+pub use status::{ElectionStatus, SeatStatus};
+pub use view::{Candidacy, View};

@@ -105,7 +105,6 @@ pub struct Node {
     /// Elections whose stored state could not be read: the node has no part in them, lest it breaks a promise.
     unreadable: BTreeMap<GroupId, String>,
     restored_elections: BTreeMap<GroupId, Bytes>,
-    fresh: bool,
     joining: Joining,
     leaving: bool,
     /// Streams that were opened and are not answered. Bounded by the components, which each have few under way.
@@ -155,7 +154,6 @@ impl Node {
             groups: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             restored_elections: restored.elections,
-            fresh: restored.fresh,
             leaving: false,
             requests: BTreeMap::new(),
             next_request: 0,

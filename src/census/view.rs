@@ -61,7 +61,7 @@ impl MemberView {
 }
 
 /// Where the election of one seat stands, as seen from here.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ElectionState {
     /// The group has no such seat.

@@ -61,7 +61,7 @@ impl Node {
             longest_ttl: ttl,
             min_members: rules.min_members,
             council_size: rules.council_size,
-            fresh: self.fresh,
+            incarnation: self.config.me.generation,
             seed: self.config.seed ^ seed_of(group),
         };
         match Election::new(config, state.map(AsRef::as_ref), now) {

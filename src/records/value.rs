@@ -218,7 +218,7 @@ pub enum DesiredState {
 }
 
 /// Who holds a seat (key [`super::Key::seat`], fenced by the term).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SeatHolder {
     /// The holder; none once it resigned.
@@ -228,7 +228,7 @@ pub struct SeatHolder {
 }
 
 /// A group's council, as it is told to those who do not vote (key [`super::Key::council`]).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CouncilFacts {
     /// Which genesis it stems from.

@@ -1,0 +1,341 @@
+//! Founding a council: who proposes, when, and what is said about it. The rules are in `genesis`.
+
+use std::time::Duration;
+
+use crate::base::{Mono, NodeId};
+
+use super::action::ElectionAction;
+use super::council::{Ballot, Council, CouncilId, GenesisId, Proposal, choose_voters};
+use super::disk::Tellable;
+use super::genesis::{Answer, Bid, Yielded};
+use super::machine::{Election, Standing};
+use super::message::ElectionMessage;
+
+/// What is under way. None of it has to survive a restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct Founding {
+    bid: Option<Bid>,
+    /// When this node may propose: the members that are alive must have been the same for a while, since a ring that
+    /// is just forming shows every node another part of it.
+    propose_at: Option<Mono>,
+    /// Who was alive in the last view.
+    alive: Vec<NodeId>,
+    /// The highest attempt heard of.
+    attempt: u64,
+    /// When the proposal was accepted that waits for its confirmation.
+    accepted_at: Option<Mono>,
+    /// When its proposer is told so again.
+    accept_again_at: Option<Mono>,
+    /// The council that was published last, and when it may be published again.
+    told: Option<(CouncilId, Mono)>,
+}
+
+impl Founding {
+    fn alive_changed(&mut self, alive: &[NodeId]) -> bool {
+        let changed = self.alive != alive;
+        if changed {
+            self.alive = alive.to_vec();
+        }
+        changed
+    }
+}
+
+impl Election {
+    /// How long the ring must show the same members before a council is proposed.
+    fn calm(&self) -> Duration {
+        self.config.ttl / 4
+    }
+
+    /// How long a proposer that is alive is given to finish.
+    fn patience(&self) -> Duration {
+        self.config.ttl / 2
+    }
+
+    fn repeat(&self) -> Duration {
+        self.config.ttl / 16
+    }
+
+    pub(super) fn founding_deadline(&self) -> Option<Mono> {
+        let founding = &self.founding;
+        if self.charter.council.is_some() {
+            return self.publishes_council().then_some(founding.told).flatten().map(|(_, again_at)| again_at);
+        }
+        let bid = founding.bid.as_ref().map(|bid| bid.repeat_at);
+        let propose = founding.propose_at.filter(|_| founding.bid.is_none());
+        bid.into_iter().chain(propose).chain(founding.accept_again_at).min()
+    }
+
+    /// The view changed: whether this node is to propose, and whether its proposal can still be accepted by all.
+    pub(super) fn founding_view(&mut self, now: Mono) {
+        let alive = self.view.alive(self.config.me);
+        let lost = |bid: &Bid| bid.missing().iter().any(|voter| !alive.contains(voter));
+        if self.founding.bid.as_ref().is_some_and(lost) {
+            self.founding.bid = None;
+            self.founding.propose_at = None;
+        }
+        let changed = self.founding.alive_changed(&alive);
+        if !self.may_propose(&alive) {
+            self.founding.propose_at = None;
+        } else if changed || self.founding.propose_at.is_none() {
+            self.founding.propose_at = Some(now + self.calm());
+        }
+    }
+
+    fn may_propose(&self, alive: &[NodeId]) -> bool {
+        self.charter.council.is_none()
+            && self.standing == Standing::Stands
+            && self.view.ready
+            && !self.view.seats.is_empty()
+            && alive.first() == Some(&self.config.me)
+            && alive.len() >= self.config.min_members
+    }
+
+    pub(super) fn pursue_council(&mut self, now: Mono) {
+        if self.charter.council.is_some() {
+            self.publish_council(now);
+            return;
+        }
+        self.accept_again(now);
+        match &self.founding.bid {
+            Some(bid) if bid.since + self.config.ttl <= now => {
+                // Somebody of it does not answer, or is not free: another try, with whoever is alive then.
+                self.founding.bid = None;
+                let rest = self.jitter(self.calm());
+                self.founding.propose_at = Some(now + rest);
+            }
+            Some(bid) if bid.repeat_at <= now => self.tell_bid(now),
+            Some(_) => {}
+            None if self.founding.propose_at.is_some_and(|at| at <= now) => self.propose(now),
+            None => {}
+        }
+    }
+
+    fn propose(&mut self, now: Mono) {
+        self.founding.propose_at = None;
+        let me = self.config.me;
+        let alive = self.view.alive(me);
+        if !self.may_propose(&alive) {
+            return;
+        }
+        let other = self.charter.accepted.as_ref().map(|accepted| accepted.ballot.proposer).filter(|id| *id != me);
+        let until = self.founding.accepted_at.map(|at| at + self.patience());
+        if other.is_some_and(|proposer| self.view.is_alive(proposer))
+            && let Some(until) = until.filter(|until| *until > now)
+        {
+            self.founding.propose_at = Some(until);
+            return;
+        }
+        let attempt = self.charter.attempted.max(self.founding.attempt).saturating_add(1);
+        self.charter.attempted = attempt;
+        self.persist();
+        let voters = choose_voters(&alive, self.config.council_size);
+        let proposal = Proposal { ballot: Ballot { attempt, proposer: me }, voters, superseded: Vec::new() };
+        self.founding.bid = Some(Bid::new(proposal, now, now));
+        self.tell_bid(now);
+    }
+
+    /// Tells the proposal to those that have not accepted it, and asks that what is in its way be abandoned.
+    fn tell_bid(&mut self, now: Mono) {
+        let repeat_at = now + self.repeat();
+        let Some(bid) = &mut self.founding.bid else { return };
+        bid.repeat_at = repeat_at;
+        let (proposal, missing) = (bid.proposal.clone(), bid.missing());
+        let rivals: Vec<(Proposal, Mono)> = bid.rivals().map(|(rival, seen)| (rival.clone(), seen)).collect();
+        for voter in missing {
+            self.send_stored(voter, ElectionMessage::Propose(proposal.clone()));
+        }
+        for (rival, seen) in rivals {
+            let proposer = rival.ballot.proposer;
+            let under_way = proposer != self.config.me && self.view.is_alive(proposer) && now < seen + self.patience();
+            if rival.ballot > proposal.ballot {
+                self.founding.attempt = self.founding.attempt.max(rival.ballot.attempt);
+                self.founding.bid = None;
+                let rest = if under_way { self.patience() } else { Duration::ZERO };
+                let rest = rest + self.jitter(self.repeat());
+                self.founding.propose_at = Some(now + rest);
+                return;
+            }
+            if !under_way {
+                for voter in &rival.voters {
+                    let abandon = ElectionMessage::Abandon { by: proposal.ballot, rival: rival.ballot };
+                    self.send_stored(*voter, abandon);
+                }
+            }
+        }
+    }
+
+    fn accept_again(&mut self, now: Mono) {
+        let Some(accepted) = &self.charter.accepted else {
+            self.founding.accept_again_at = None;
+            return;
+        };
+        let ballot = accepted.ballot;
+        if ballot.proposer == self.config.me || self.charter.abandoned.contains(&ballot.genesis()) {
+            self.founding.accept_again_at = None;
+        } else if self.founding.accept_again_at.is_none_or(|at| at <= now) {
+            self.founding.accept_again_at = Some(now + self.calm());
+            self.send_stored(ballot.proposer, ElectionMessage::Accept(ballot));
+        }
+    }
+
+    pub(super) fn take_founding(&mut self, now: Mono, from: NodeId, msg: ElectionMessage) {
+        use ElectionMessage as M;
+        match msg {
+            M::Propose(proposal) => {
+                if proposal.ballot.proposer == from {
+                    self.answer_proposal(now, from, &proposal);
+                }
+            }
+            M::Accept(ballot) => self.take_acceptance(now, from, ballot),
+            M::Collides { refused, accepted } => self.take_collision(now, refused, accepted),
+            M::Abandon { by, rival } => {
+                if by.proposer == from {
+                    self.answer_abandon(from, by, rival);
+                }
+            }
+            M::Abandoned { by, rival } => {
+                let bid = self.founding.bid.as_mut().filter(|bid| bid.proposal.ballot == by);
+                if bid.is_some_and(|bid| bid.abandoned(from, rival)) {
+                    self.tell_bid(now);
+                }
+            }
+            M::Confirm(council) => self.adopt(&council),
+            M::Canvass { .. }
+            | M::Willing { .. }
+            | M::Claim { .. }
+            | M::Grant { .. }
+            | M::Refuse { .. }
+            | M::Resign { .. } => {}
+        }
+    }
+
+    fn answer_proposal(&mut self, now: Mono, from: NodeId, proposal: &Proposal) {
+        let ballot = proposal.ballot;
+        self.founding.attempt = self.founding.attempt.max(ballot.attempt);
+        match self.charter.proposed(self.config.me, proposal) {
+            Answer::Accepted => {
+                self.founding.accepted_at = Some(now);
+                self.founding.accept_again_at = Some(now + self.calm());
+                self.persist();
+                self.send_stored(from, ElectionMessage::Accept(ballot));
+            }
+            Answer::Again => self.send_stored(from, ElectionMessage::Accept(ballot)),
+            Answer::Council(council) => self.send_stored(from, ElectionMessage::Confirm(council)),
+            Answer::Collides(accepted) => {
+                self.send(from, ElectionMessage::Collides { refused: ballot, accepted });
+            }
+            Answer::Ignored => {}
+        }
+    }
+
+    fn take_acceptance(&mut self, now: Mono, from: NodeId, ballot: Ballot) {
+        if let Some(council) = self.council().cloned() {
+            self.send_stored(from, ElectionMessage::Confirm(council));
+            return;
+        }
+        let Some(bid) = self.founding.bid.as_mut().filter(|bid| bid.proposal.ballot == ballot) else { return };
+        if !bid.accepted(from) {
+            return;
+        }
+        let council = bid.proposal.confirmed();
+        self.founding.bid = None;
+        if !self.charter.confirmed(self.config.me, &council) {
+            // It promised another proposer meanwhile never to confirm this.
+            self.founding.propose_at = Some(now + self.patience());
+            return;
+        }
+        self.persist();
+        self.restart_stands();
+        let me = self.config.me;
+        for voter in council.voters.iter().filter(|voter| **voter != me) {
+            self.send_stored(*voter, ElectionMessage::Confirm(council.clone()));
+        }
+    }
+
+    fn take_collision(&mut self, now: Mono, refused: Ballot, accepted: Proposal) {
+        self.founding.attempt = self.founding.attempt.max(accepted.ballot.attempt);
+        if let Some(bid) = self.founding.bid.as_mut().filter(|bid| bid.proposal.ballot == refused) {
+            bid.collides(now, accepted);
+            self.tell_bid_if_new(now);
+        }
+    }
+
+    fn tell_bid_if_new(&mut self, now: Mono) {
+        // What stands in the way is dealt with at the next repetition; only what can be settled at once is not put off.
+        let soon = now + Duration::from_millis(2);
+        if let Some(bid) = &mut self.founding.bid {
+            bid.repeat_at = bid.repeat_at.min(soon);
+        }
+    }
+
+    fn answer_abandon(&mut self, from: NodeId, by: Ballot, rival: Ballot) {
+        self.founding.attempt = self.founding.attempt.max(by.attempt);
+        match self.charter.abandon(by, rival) {
+            Yielded::Promised => {
+                if self.founding.bid.as_ref().is_some_and(|bid| bid.proposal.ballot == rival) {
+                    self.founding.bid = None;
+                }
+                self.persist();
+                self.send_stored(from, ElectionMessage::Abandoned { by, rival });
+            }
+            Yielded::Again => self.send_stored(from, ElectionMessage::Abandoned { by, rival }),
+            Yielded::Council(council) => self.send_stored(from, ElectionMessage::Confirm(council)),
+            Yielded::Ignored => {}
+        }
+    }
+
+    /// Takes over a council, if it may.
+    fn adopt(&mut self, council: &Council) {
+        if self.charter.confirmed(self.config.me, council) {
+            self.founding.bid = None;
+            self.founding.propose_at = None;
+            self.persist();
+            self.restart_stands();
+        }
+    }
+
+    pub(super) fn hear_published_council(&mut self) {
+        let Some(facts) = &self.view.published_council else { return };
+        if self.council().is_some_and(|known| known.genesis.0 == facts.genesis && known.version >= facts.version) {
+            return;
+        }
+        let mut council = Council::from_facts(facts);
+        let accepted = self.charter.accepted.as_ref();
+        if let Some(accepted) = accepted.filter(|accepted| accepted.genesis() == GenesisId(facts.genesis)) {
+            council.superseded.clone_from(&accepted.superseded);
+        }
+        self.adopt(&council);
+    }
+
+    /// A voter does not know the council that it was asked under, or this node does not know the voter's.
+    pub(super) fn teach_council(&mut self, voter: NodeId, theirs: Option<&Council>) {
+        if let Some(council) = theirs {
+            self.adopt(council);
+        }
+        let unknown = |known: &&Council| theirs.is_none_or(|theirs| theirs.id() != known.id());
+        if let Some(council) = self.council().filter(unknown).cloned() {
+            self.send_stored(voter, ElectionMessage::Confirm(council));
+        }
+    }
+
+    /// Whether the ring is to be told the council by this node: the first of the voters that are alive, if the ring
+    /// says something else.
+    fn publishes_council(&self) -> bool {
+        let me = self.config.me;
+        let Some(council) = self.council().filter(|council| council.contains(me)) else { return false };
+        let first = council.voters.iter().find(|voter| **voter == me || self.view.is_alive(**voter));
+        first == Some(&me) && self.view.published_council.as_ref().is_none_or(|published| council.precedes(published))
+    }
+
+    fn publish_council(&mut self, now: Mono) {
+        let Some(council) = self.council() else { return };
+        let told = self.founding.told.is_some_and(|(id, again_at)| id == council.id() && now < again_at);
+        // Others take a published council for confirmed.
+        if told || self.disk.tellable() != Tellable::Now || !self.publishes_council() {
+            return;
+        }
+        let (id, facts) = (council.id(), council.facts());
+        self.founding.told = Some((id, now + self.config.ttl));
+        self.act(ElectionAction::PublishCouncil(facts));
+    }
+}

@@ -1,0 +1,225 @@
+//! The charter of a group: its council, and how the first one comes to be.
+//!
+//! One member proposes; each proposed voter stores its acceptance; when *all* have accepted, the proposer stores the
+//! confirmation and tells them. All, not a majority: two overlapping proposals collide at a shared voter.
+//!
+//! A proposal that is accepted and not confirmed blocks its voters until a higher ballot takes over: its proposer asks
+//! the voters never to confirm the old one. When a majority of them has promised, the old one can never gather grants;
+//! when its proposer has, nobody can ever confirm it, for the proposer is the first to. Only then is it *superseded*, and
+//! only by a proposal that says so may a voter replace what it accepted. That a single voter promised is not enough:
+//! the others could still confirm, and lend.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Mono, NodeId};
+
+use super::council::{Ballot, Council, GenesisId, Proposal, SUPERSEDED_MAX, majority};
+
+/// Most proposals that a node promises never to confirm, before it knows a council.
+pub(super) const ABANDONED_MAX: usize = 32;
+
+/// What a node stores of its group's council.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Charter {
+    /// The newest council that it knows. A voter grants under this one only.
+    pub(super) council: Option<Council>,
+    /// The proposal that it accepted last, until a council is confirmed.
+    pub(super) accepted: Option<Proposal>,
+    /// What it promised never to confirm.
+    pub(super) abandoned: BTreeSet<GenesisId>,
+    /// The highest attempt that it used itself.
+    pub(super) attempted: u64,
+}
+
+/// What a node says to a proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Answer {
+    /// Accepted; it has to be on disk before that is said.
+    Accepted,
+    /// Accepted before.
+    Again,
+    /// There is a council.
+    Council(Council),
+    /// Another proposal is in the way.
+    Collides(Proposal),
+    /// It is not for this node, or was abandoned, or is malformed.
+    Ignored,
+}
+
+/// What a node says when it is asked to abandon a proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Yielded {
+    /// It will never confirm it; that has to be on disk before it is said.
+    Promised,
+    /// It promised before.
+    Again,
+    /// There is a council.
+    Council(Council),
+    /// The asker's ballot is not higher, or there are too many promises.
+    Ignored,
+}
+
+impl Charter {
+    /// Whether everything read back is within the limits.
+    pub(super) fn is_well_formed(&self) -> bool {
+        self.council.as_ref().is_none_or(Council::is_well_formed)
+            && self.accepted.as_ref().is_none_or(Proposal::is_well_formed)
+            && self.abandoned.len() <= ABANDONED_MAX
+    }
+
+    /// Answers a proposal.
+    pub(super) fn proposed(&mut self, me: NodeId, proposal: &Proposal) -> Answer {
+        if !proposal.is_well_formed() {
+            return Answer::Ignored;
+        }
+        if let Some(council) = &self.council
+            && !proposal.superseded.contains(&council.genesis)
+        {
+            return Answer::Council(council.clone());
+        }
+        if !proposal.voters.contains(&me) || self.abandoned.contains(&proposal.genesis()) {
+            return Answer::Ignored;
+        }
+        match &self.accepted {
+            Some(accepted) if accepted == proposal => Answer::Again,
+            Some(accepted)
+                if accepted.ballot != proposal.ballot && !proposal.superseded.contains(&accepted.genesis()) =>
+            {
+                Answer::Collides(accepted.clone())
+            }
+            Some(_) | None => {
+                self.accepted = Some(proposal.clone());
+                Answer::Accepted
+            }
+        }
+    }
+
+    /// Answers who wants `rival` abandoned.
+    pub(super) fn abandon(&mut self, by: Ballot, rival: Ballot) -> Yielded {
+        if let Some(council) = &self.council {
+            return Yielded::Council(council.clone());
+        }
+        if by <= rival {
+            return Yielded::Ignored;
+        }
+        if self.abandoned.contains(&rival.genesis()) {
+            return Yielded::Again;
+        }
+        if self.abandoned.len() >= ABANDONED_MAX {
+            return Yielded::Ignored;
+        }
+        self.abandoned.insert(rival.genesis());
+        Yielded::Promised
+    }
+
+    /// Takes over a council that is said to be confirmed, if nothing that was promised forbids it. Returns whether it
+    /// did: that has to be written.
+    #[must_use]
+    pub(super) fn confirmed(&mut self, me: NodeId, council: &Council) -> bool {
+        if !council.is_well_formed() || self.abandoned.contains(&council.genesis) {
+            return false;
+        }
+        let allowed = match (&self.council, &self.accepted) {
+            (Some(known), _) if known.genesis == council.genesis => council.version > known.version,
+            (Some(known), _) if council.supersedes(known.genesis) => true,
+            // Neither concerns this node's vote: it follows what the ring says.
+            (Some(known), _) => !known.contains(me) && !council.contains(me),
+            // A voter has accepted every council that it is in. If it accepted another since, that one superseded it.
+            (None, Some(accepted)) if council.contains(me) => {
+                accepted.genesis() == council.genesis || council.supersedes(accepted.genesis())
+            }
+            (None, Some(_)) => true,
+            (None, None) => !council.contains(me),
+        };
+        if allowed {
+            self.council = Some(council.clone());
+            self.accepted = None;
+            self.abandoned.clear();
+        }
+        allowed
+    }
+}
+
+/// A proposal of this node, under way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Bid {
+    pub(super) proposal: Proposal,
+    accepted_by: BTreeSet<NodeId>,
+    rivals: BTreeMap<Ballot, Rival>,
+    /// When it was begun.
+    pub(super) since: Mono,
+    /// When it is told again.
+    pub(super) repeat_at: Mono,
+}
+
+/// A proposal that is in the way of a bid.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Rival {
+    proposal: Proposal,
+    abandoned_by: BTreeSet<NodeId>,
+    seen: Mono,
+}
+
+impl Bid {
+    pub(super) fn new(proposal: Proposal, now: Mono, repeat_at: Mono) -> Self {
+        Self { proposal, accepted_by: BTreeSet::new(), rivals: BTreeMap::new(), since: now, repeat_at }
+    }
+
+    /// A voter accepted. Returns whether all have.
+    #[must_use]
+    pub(super) fn accepted(&mut self, by: NodeId) -> bool {
+        if self.proposal.voters.contains(&by) {
+            self.accepted_by.insert(by);
+        }
+        self.accepted_by.len() == self.proposal.voters.len()
+    }
+
+    /// Who has not accepted.
+    pub(super) fn missing(&self) -> Vec<NodeId> {
+        self.proposal.voters.iter().filter(|voter| !self.accepted_by.contains(voter)).copied().collect()
+    }
+
+    /// A voter accepted another proposal before.
+    pub(super) fn collides(&mut self, now: Mono, rival: Proposal) {
+        let known = self.proposal.superseded.contains(&rival.genesis()) || rival.ballot == self.proposal.ballot;
+        if known || !rival.is_well_formed() || self.rivals.len() >= SUPERSEDED_MAX {
+            return;
+        }
+        self.rivals.entry(rival.ballot).or_insert(Rival { proposal: rival, abandoned_by: BTreeSet::new(), seen: now });
+    }
+
+    /// The proposals in the way, with when they were first met.
+    pub(super) fn rivals(&self) -> impl Iterator<Item = (&Proposal, Mono)> {
+        self.rivals.values().map(|rival| (&rival.proposal, rival.seen))
+    }
+
+    /// `by` has promised never to confirm `ballot`. Returns whether that proposal is superseded now.
+    #[must_use]
+    pub(super) fn abandoned(&mut self, by: NodeId, ballot: Ballot) -> bool {
+        let Some(rival) = self.rivals.get_mut(&ballot) else { return false };
+        if rival.proposal.voters.contains(&by) {
+            rival.abandoned_by.insert(by);
+        }
+        let proposer = rival.proposal.ballot.proposer;
+        let dead =
+            rival.abandoned_by.len() >= majority(rival.proposal.voters.len()) || rival.abandoned_by.contains(&proposer);
+        if !dead {
+            return false;
+        }
+        if let Some(rival) = self.rivals.remove(&ballot) {
+            let mut superseded: BTreeSet<GenesisId> = self.proposal.superseded.iter().copied().collect();
+            superseded.insert(rival.proposal.genesis());
+            superseded.extend(rival.proposal.superseded);
+            // What does not fit costs a later proposer another round, never safety.
+            self.proposal.superseded = superseded.into_iter().take(SUPERSEDED_MAX).collect();
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;
