@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::args::{Globals, RunArgs, ShutdownArgs};
 use super::failure::Outcome;
 use super::out::Out;
@@ -18,7 +20,21 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// `sup run`.
 pub(super) fn run(globals: &Globals, args: &RunArgs) -> Outcome {
-    supervise(settings::resolve(globals, &args.supervisor)?, None)
+    let settings = settings::resolve(globals, &args.supervisor)?;
+    die_with(args.supervisor.die_with)?;
+    supervise(settings, None)
+}
+
+/// Has the system end this process, as if it were asked to, once its parent `pid` has ended.
+pub(super) fn die_with(pid: Option<u32>) -> Result<(), Problem> {
+    let Some(pid) = pid else { return Ok(()) };
+    nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(|error| Problem::caused(ProblemKind::Internal, &error))?;
+    // The parent may have ended before that was in force.
+    if u32::try_from(nix::unistd::getppid().as_raw()) == Ok(pid) {
+        Ok(())
+    } else {
+        Err(Problem::new(ProblemKind::ShuttingDown, format!("process {pid}, which this one is to end with, has ended")))
+    }
 }
 
 /// Becomes a supervisor, until it is told to end.

@@ -50,6 +50,9 @@ pub(super) struct SupervisorArgs {
     /// How it is logged: text or json [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
+    /// The process with whose end this one is to end: `sup dev` must leave nothing behind, even if it is killed
+    #[arg(long, value_name = "PID", hide = true)]
+    pub die_with: Option<u32>,
 }
 
 impl SupervisorArgs {

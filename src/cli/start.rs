@@ -25,6 +25,7 @@ pub(super) fn start(globals: &Globals, args: &StartArgs, out: &mut Out<'_>) -> O
                 return Err(problem.into());
             }
             let request = request(&settings, args, Loaded::No)?;
+            run::die_with(args.supervisor.die_with)?;
             run::supervise(settings, Some(request))
         }
         Err(problem) => Err(problem.into()),
