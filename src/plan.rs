@@ -27,6 +27,8 @@ pub mod paths;
 pub mod period;
 mod reader;
 mod release;
+#[cfg(test)]
+mod shipped;
 pub mod signal;
 mod walk;
 
