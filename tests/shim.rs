@@ -14,9 +14,10 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use sup::base::Mono;
 use sup::shim::log::{Follow, Query, tail};
+use sup::shim::spec::SPEC_BYTES;
 use sup::shim::{
     Client, ClientError, ExitHow, Failure, LaunchError, LaunchSpec, Limit, LogSpec, Privileges, Resource, Signal,
-    State, StopSpec, StoppedBy,
+    SpecError, State, StopSpec, StoppedBy,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -568,4 +569,23 @@ async fn no_signal_is_blocked_or_ignored_for_the_process() {
     let ignored = log.iter().find_map(|line| line.strip_prefix("out SigIgn:\t")).unwrap();
     // Those above 31 are the C library's own.
     assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 0x7fff_ffff, 0, "{ignored}");
+}
+
+#[tokio::test]
+async fn a_spec_is_taken_at_the_limit_and_refused_one_beyond() {
+    let mut place = Place::new("echo ${#LAST}");
+    let length = |place: &Place| serde_json::to_vec(&place.spec).unwrap().len();
+    for name in ["A", "B", "LAST"] {
+        // Linux takes no single variable beyond 128 KiB.
+        let room = SPEC_BYTES - length(&place) - format!(",\"{name}\":\"\"").len();
+        place.spec.env.insert(name.to_owned(), "x".repeat(room.min(100_000)));
+    }
+    assert_eq!(length(&place), SPEC_BYTES);
+    let client = place.launch().await;
+    assert_eq!(soon(client.wait()).await.how, ExitHow::Code(0));
+    client.forget().await.unwrap();
+
+    place.spec.argv[2].push(' ');
+    let refused = Client::launch_with(Path::new(SUP), &place.spec).await;
+    assert!(matches!(refused, Err(LaunchError::Spec(SpecError::TooLarge(length))) if length == SPEC_BYTES + 1));
 }

@@ -292,8 +292,9 @@ async fn launch(program: &Path, spec: &LaunchSpec, text: &[u8]) -> Result<Report
         Ok(()) | Err(_) => {}
     }
     drop(input);
-    // What was started has forked, and is gone at once.
-    child.wait().await.map_err(LaunchError::Shim)?;
+    // What was started has forked, and is gone at once. It is only collected here; a supervisor that is process 1
+    // collects whatever ends, and may have been faster.
+    child.wait().await.ok();
     let mut bytes = Vec::new();
     loop {
         match first_frame(&bytes) {

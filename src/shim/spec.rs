@@ -40,10 +40,11 @@ pub struct LaunchSpec {
     pub log: LogSpec,
     /// How to stop the process when the shim itself is told to terminate.
     pub stop: StopSpec,
-    /// The shim's unix socket. Its directory must exist; the path may be of any length.
+    /// The shim's unix socket. Its directory must exist; the path may be of any length. Beside it, with the same name
+    /// and other endings, are the shim's lock and the ids of its process.
     pub socket: PathBuf,
-    /// A directory for the shim's own files: `exit.json`, `process.json`, `shim.lock`. It must exist, and belongs to
-    /// this service alone.
+    /// A directory for `exit.json`, which tells how the process ended last. It must exist, and belongs to this service
+    /// alone.
     pub state_dir: PathBuf,
     /// The process is killed at this instant of CLOCK_BOOTTIME unless [`super::Client::lease`] moves it. `None`: it
     /// may run for ever.
@@ -182,5 +183,59 @@ impl LaunchSpec {
             return Err(SpecError::LogKeep(self.log.keep));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> LaunchSpec {
+        LaunchSpec {
+            service: "a.b".parse().unwrap(),
+            argv: vec!["true".to_owned()],
+            env: BTreeMap::new(),
+            cwd: "/".into(),
+            credentials: None,
+            limits: BTreeMap::new(),
+            umask: 0o022,
+            privileges: Privileges::MayGain,
+            log: LogSpec { dir: "/log".into(), max_bytes: LOG_BYTES_MIN, keep: LOG_KEEP_MAX },
+            stop: StopSpec::default(),
+            socket: "/run/s".into(),
+            state_dir: "/run".into(),
+            lease: Some(Mono(7)),
+        }
+    }
+
+    #[test]
+    fn a_spec_reads_back_as_it_is_written() {
+        let mut spec = spec();
+        spec.limits.insert(Resource::OpenFiles, Limit { soft: Some(1), hard: None });
+        spec.credentials = Some(Credentials { uid: 1, gid: 2, groups: vec![3] });
+        let text = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<LaunchSpec>(&text).unwrap(), spec);
+    }
+
+    #[test]
+    fn a_log_is_taken_at_its_limits_and_refused_one_beyond() {
+        assert_eq!(spec().check(), Ok(()));
+        let mut small = spec();
+        small.log.max_bytes -= 1;
+        assert_eq!(small.check(), Err(SpecError::LogBytes(LOG_BYTES_MIN - 1)));
+        let mut many = spec();
+        many.log.keep += 1;
+        assert_eq!(many.check(), Err(SpecError::LogKeep(LOG_KEEP_MAX + 1)));
+    }
+
+    #[test]
+    fn what_no_process_can_be_given_is_refused() {
+        for argv in [vec![], vec![String::new()], vec!["a\0b".to_owned()], vec!["a".to_owned(), "\0".to_owned()]] {
+            assert!(LaunchSpec { argv, ..spec() }.check().is_err());
+        }
+        for (name, value) in [("", "x"), ("a=b", "x"), ("a\0", "x"), ("a", "x\0")] {
+            let env = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            assert!(LaunchSpec { env, ..spec() }.check().is_err(), "{name:?}={value:?}");
+        }
     }
 }
