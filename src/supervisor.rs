@@ -2,7 +2,12 @@
 
 mod clock;
 mod error;
+mod feed;
+mod init;
+mod logging;
+mod notify;
 mod ringloop;
+mod services;
 mod settings;
 
 use std::process::ExitCode;
@@ -12,7 +17,7 @@ use crate::api::shape::StartRequest;
 pub use error::RunError;
 pub use ringloop::RingStartError;
 pub use settings::{
-    Advertise, Arity, Environment, GOSSIP_PORT, HTTP_PORT, Key, ListenHttp, LogFormat, MinMembers, Origin, Peer,
+    Advertise, Arity, Environment, GOSSIP_PORT, HTTP_PORT, Key, ListenHttp, LogFormat, Origin, Peer,
     PeerError, Settings, SettingsError, Sources,
 };
 

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::limits::COUNCIL_MAX;
+use crate::node::GroupRules;
+use crate::plan::ElectionSpec;
 use crate::records::value::Topology;
 use crate::ring::Profile;
 
@@ -21,8 +23,10 @@ use value::{duration, listen_address};
 
 /// Longest path of a unix socket, in bytes: the kernel's 108, less the end mark.
 const SOCKET_PATH_BYTES: usize = 107;
-/// Members that a group with a leader needs before it elects anybody, unless it is set.
+/// Members that a group with a leader needs before it elects anybody, unless its plan or a setting says otherwise.
 const LEADER_MIN_MEMBERS: usize = 3;
+/// How many members of a group vote, unless its plan or a setting says otherwise.
+const COUNCIL_SIZE: usize = 5;
 /// The word for "found out at start".
 const AUTO: &str = "auto";
 
@@ -49,36 +53,15 @@ pub struct Settings {
     pub max_clock_skew: Duration,
     /// Where plans are looked up by name, besides `./plans` and `/etc/sup/plans`.
     pub plan_path: Vec<PathBuf>,
-    /// Members that must be alive before a group elects anybody.
-    pub min_members: MinMembers,
-    /// How many members of a group vote.
-    pub council_size: usize,
+    /// Members that must be alive before a group elects anybody; none: as the plan says.
+    pub min_members: Option<usize>,
+    /// How many members of a group vote; none: as the plan says.
+    pub council_size: Option<usize>,
     /// What is logged: a level, or filters as of `RUST_LOG`.
     pub log_level: String,
     /// How it is written.
     pub log_format: LogFormat,
     origins: BTreeMap<Key, Origin>,
-}
-
-/// Members that must be alive before a group elects anybody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MinMembers {
-    /// Three where there is a leader, else one.
-    ByTopology,
-    /// This many.
-    Fixed(usize),
-}
-
-impl MinMembers {
-    /// How many that is for a group of this topology.
-    #[must_use]
-    pub const fn of(self, topology: Topology) -> usize {
-        match (self, topology) {
-            (Self::Fixed(number), _) => number,
-            (Self::ByTopology, Topology::Leader) => LEADER_MIN_MEMBERS,
-            (Self::ByTopology, Topology::Standalone) => 1,
-        }
-    }
 }
 
 impl Settings {
@@ -116,12 +99,15 @@ impl Settings {
             max_clock_skew: layers.parsed(Key::MaxClockSkew, duration)?,
             plan_path: layers.all(Key::PlanPath, absolute)?,
             min_members: layers.parsed(Key::ElectionMinMembers, |text| match text {
-                AUTO => Ok(MinMembers::ByTopology),
-                text => positive(text).map(MinMembers::Fixed),
+                AUTO => Ok(None),
+                text => positive(text).map(Some),
             })?,
-            council_size: layers.parsed(Key::ElectionCouncilSize, |text| match positive(text)? {
-                size if size <= COUNCIL_MAX => Ok(size),
-                _ => Err(format!("a council has at most {COUNCIL_MAX} voters")),
+            council_size: layers.parsed(Key::ElectionCouncilSize, |text| match text {
+                AUTO => Ok(None),
+                text => match positive(text)? {
+                    size if size <= COUNCIL_MAX => Ok(Some(size)),
+                    _ => Err(format!("a council has at most {COUNCIL_MAX} voters")),
+                },
             })?,
             log_level: layers.parsed(Key::LogLevel, |text| Ok::<_, String>(text.to_owned()))?,
             log_format: layers.parsed(Key::LogFormat, str::parse)?,
@@ -133,6 +119,20 @@ impl Settings {
     #[must_use]
     pub fn origin(&self, key: Key) -> &Origin {
         self.origins.get(&key).unwrap_or(&Origin::Default)
+    }
+
+    /// What decides the elections of a group whose plan says this of them. A setting beats the plan: the operator of a
+    /// small ring knows how many members there will be.
+    #[must_use]
+    pub fn election_rules(&self, topology: Topology, plan: &ElectionSpec) -> GroupRules {
+        let by_topology = match topology {
+            Topology::Leader => LEADER_MIN_MEMBERS,
+            Topology::Standalone => 1,
+        };
+        GroupRules {
+            min_members: self.min_members.or(plan.min_members).unwrap_or(by_topology),
+            council_size: self.council_size.or(plan.council_size).unwrap_or(COUNCIL_SIZE),
+        }
     }
 
     /// Where plans are looked up by name, in order.

@@ -289,6 +289,8 @@ impl Driver {
     }
 
     fn perform(&mut self, outputs: Vec<Output>) {
+        // Services may start when the board says so: only once it shows all that the ring knows.
+        let ready = outputs.iter().any(|output| matches!(output, Output::Event(NodeEvent::Ready { .. })));
         for output in outputs {
             match output {
                 Output::Send { to, bytes, after } => self.send(Message { to, bytes }, after),
@@ -299,6 +301,9 @@ impl Driver {
                 Output::ResolvePeers => self.resolve(),
                 Output::Event(event) => self.take_event(event),
             }
+        }
+        if ready {
+            self.wires.board.ready();
         }
     }
 
@@ -366,13 +371,16 @@ impl Driver {
 
     fn take_event(&mut self, event: NodeEvent) {
         match &event {
-            NodeEvent::Ready { .. } => self.wires.board.ready(),
             NodeEvent::Group(group) => self.show(group),
             NodeEvent::Held { group, seat: Seat::Leader, term, until, .. } => {
                 self.wires.board.held(group, *term, *until);
             }
             NodeEvent::Lost { group, seat: Seat::Leader, term, .. } => self.wires.board.lost(group, *term),
-            NodeEvent::Held { .. } | NodeEvent::Lost { .. } | NodeEvent::Members | NodeEvent::Note(_) => {}
+            NodeEvent::Ready { .. }
+            | NodeEvent::Held { .. }
+            | NodeEvent::Lost { .. }
+            | NodeEvent::Members
+            | NodeEvent::Note(_) => {}
         }
         // A renewal comes every half second, and says nothing new to people.
         if !matches!(event, NodeEvent::Held { renewal: true, .. }) {

@@ -98,7 +98,7 @@ impl Key {
             Self::MaxClockSkew => one("max-clock-skew", "SUP_MAX_CLOCK_SKEW", &["5m"]),
             Self::PlanPath => Definition { name: "plan-path", env: "SUP_PLAN_PATH", default: &[], arity: Arity::Many },
             Self::ElectionMinMembers => one("election-min-members", "SUP_ELECTION_MIN_MEMBERS", &["auto"]),
-            Self::ElectionCouncilSize => one("election-council-size", "SUP_ELECTION_COUNCIL_SIZE", &["5"]),
+            Self::ElectionCouncilSize => one("election-council-size", "SUP_ELECTION_COUNCIL_SIZE", &["auto"]),
             Self::LogLevel => one("log-level", "SUP_LOG_LEVEL", &["info"]),
             Self::LogFormat => one("log-format", "SUP_LOG_FORMAT", &["text"]),
         }

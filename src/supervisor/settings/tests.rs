@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::source::FILE_BYTES;
-use super::{Key, ListenHttp, MinMembers, Origin, Settings, SettingsError, Sources};
+use super::{Key, ListenHttp, Origin, Settings, SettingsError, Sources};
+use crate::plan::ElectionSpec;
 use crate::records::value::Topology;
 
 /// Settings of flags, variables and the text of a file, in a directory of their own.
@@ -124,8 +125,17 @@ fn many_values_are_split_in_a_variable_and_repeated_as_flags() {
 }
 
 #[test]
-fn a_group_with_a_leader_waits_for_three_unless_told_otherwise() {
-    assert_eq!(MinMembers::ByTopology.of(Topology::Leader), 3);
-    assert_eq!(MinMembers::ByTopology.of(Topology::Standalone), 1);
-    assert_eq!(MinMembers::Fixed(2).of(Topology::Leader), 2);
+fn a_group_with_a_leader_waits_for_three_unless_its_plan_or_a_setting_says_otherwise() {
+    let default = resolve(&[], &[], "").unwrap();
+    let set = resolve(&[(Key::ElectionMinMembers, "1"), (Key::ElectionCouncilSize, "3")], &[], "").unwrap();
+    let silent = ElectionSpec::default();
+    let plan = ElectionSpec { min_members: Some(2), council_size: Some(7), ..ElectionSpec::default() };
+    let rules = |settings: &Settings, topology, plan| {
+        let rules = settings.election_rules(topology, plan);
+        (rules.min_members, rules.council_size)
+    };
+    assert_eq!(rules(&default, Topology::Leader, &silent), (3, 5));
+    assert_eq!(rules(&default, Topology::Standalone, &silent), (1, 5));
+    assert_eq!(rules(&default, Topology::Leader, &plan), (2, 7));
+    assert_eq!(rules(&set, Topology::Leader, &plan), (1, 3));
 }

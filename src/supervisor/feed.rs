@@ -1,0 +1,196 @@
+//! What happened, for people: the log, the notices of the API, and the last of both to look back on.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::broadcast;
+use tracing::{error, info, warn};
+
+use super::clock;
+use super::ringloop::RingEvent;
+use crate::api::Changes;
+use crate::api::shape::{Event, EventKind};
+use crate::base::{GroupId, NodeId};
+use crate::node::{NodeEvent, Note};
+
+/// Notices that are kept to look back on, and that a slow reader may be behind.
+pub(super) const KEPT: usize = 256;
+
+/// Takes in what happened, and tells it.
+#[derive(Debug, Clone)]
+pub(super) struct Feed {
+    changes: broadcast::Sender<Event>,
+    recent: Arc<Mutex<VecDeque<Event>>>,
+}
+
+impl Feed {
+    pub(super) fn new() -> Self {
+        let (changes, _) = broadcast::channel(KEPT);
+        Self { changes, recent: Arc::default() }
+    }
+
+    /// Notices from now on.
+    pub(super) fn subscribe(&self) -> Changes {
+        self.changes.subscribe()
+    }
+
+    /// The last notices that say something, oldest first.
+    pub(super) fn recent(&self) -> Vec<Event> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Tells that something changed. One without a message is not kept: it only says where to look again.
+    pub(super) fn tell(&self, kind: EventKind, group: Option<&GroupId>, node: Option<NodeId>, message: String) {
+        let event = Event { at: clock::now().wall.into(), kind, group: group.cloned(), node_id: node, message };
+        if !event.message.is_empty() {
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            if recent.len() == KEPT {
+                recent.pop_front();
+            }
+            recent.push_back(event.clone());
+        }
+        // Nobody listens, nobody is told.
+        self.changes.send(event).ok();
+    }
+
+    /// Logs and tells what the ring loop said.
+    pub(super) fn take(&self, event: RingEvent) {
+        match event {
+            RingEvent::Node(event) => self.take_node_event(event),
+            RingEvent::PeerUnresolved { peer, why } => {
+                warn!(%peer, why, "peer does not resolve, trying again");
+                let message = format!("the peer {peer} does not resolve ({why}); trying again");
+                self.tell(EventKind::Log, None, None, message);
+            }
+            RingEvent::StoreFailed { why } => {
+                error!(why, "the store cannot be written: this node takes no part in elections until it can");
+                let message = format!("the store cannot be written ({why}): no elections here until it can");
+                self.tell(EventKind::Log, None, None, message);
+            }
+        }
+    }
+
+    fn take_node_event(&self, event: NodeEvent) {
+        match event {
+            NodeEvent::Ready { alone: true } => {
+                info!("ready, alone");
+                self.tell(EventKind::Member, None, None, "ready; no other node is known".to_owned());
+            }
+            NodeEvent::Ready { alone: false } => {
+                info!("joined and synced");
+                self.tell(EventKind::Member, None, None, "joined the ring and synced".to_owned());
+            }
+            NodeEvent::Members => self.tell(EventKind::Member, None, None, String::new()),
+            NodeEvent::Group(group) => self.tell(EventKind::Group, Some(&group), None, String::new()),
+            NodeEvent::Held { group, seat, term, .. } => {
+                info!(%group, %seat, term = term.0, "seat taken");
+                self.tell(EventKind::Seat, Some(&group), None, format!("this node holds the {seat} seat, term {term}"));
+            }
+            NodeEvent::Lost { group, seat, term, why } => {
+                info!(%group, %seat, term = term.0, ?why, "seat lost");
+                let message = format!("this node holds the {seat} seat no more (term {term} ended)");
+                self.tell(EventKind::Seat, Some(&group), None, message);
+            }
+            NodeEvent::Note(note) => self.take_note(&note),
+        }
+    }
+
+    fn take_note(&self, note: &Note) {
+        let member = |node: &NodeId, message: String| self.tell(EventKind::Member, None, Some(*node), message);
+        let log = |group: Option<&GroupId>, message: String| self.tell(EventKind::Log, group, None, message);
+        match note {
+            Note::MemberUp { node, address } => {
+                info!(%node, %address, "member up");
+                member(node, format!("{} is up at {address}", node.short()));
+            }
+            Note::MemberSuspect { node } => {
+                info!(%node, "member suspected");
+                member(node, format!("{} does not answer; asking others about it", node.short()));
+            }
+            Note::MemberRefuted { node, by_tcp: false } => {
+                info!(%node, "member answers again");
+                member(node, format!("{} answers again", node.short()));
+            }
+            Note::MemberRefuted { node, by_tcp: true } => {
+                warn!(%node, "member answers by TCP only: UDP datagrams are lost; is its port open for UDP?");
+                member(node, format!("{} answers by TCP only: is its port open for UDP, too?", node.short()));
+            }
+            Note::MemberDown { node, how } => {
+                warn!(%node, how, "member down");
+                member(node, format!("{} is down: {how}", node.short()));
+            }
+            Note::MemberLeft { node } => {
+                info!(%node, "member left");
+                member(node, format!("{} left", node.short()));
+            }
+            Note::MemberMoved { node, address } => {
+                info!(%node, %address, "member moved");
+                member(node, format!("{} is at {address} now", node.short()));
+            }
+            Note::Renewed => {
+                info!("the others took this node for dead, and know better now");
+                log(None, "the others took this node for dead, and know better now".to_owned());
+            }
+            Note::Usurped { by } => {
+                error!(%by, "another live supervisor has this node's id");
+                log(None, format!("another live supervisor, at {by}, has this node's id"));
+            }
+            Note::RecordRefused { key, from, why } => {
+                warn!(key, %from, why, "record refused");
+                log(None, format!("the record {key} from {} was refused: {why}", from.short()));
+            }
+            Note::RecordUnreadable { key, why } => {
+                warn!(key, why, "record cannot be read");
+                log(None, format!("the record {key} cannot be read: {why}"));
+            }
+            Note::ElectionUnreadable { group, why } => {
+                error!(%group, why, "stored election state cannot be read: this node does not vote");
+                log(Some(group), format!("what was stored of the election cannot be read ({why}): no vote from here"));
+            }
+            // The store's own error, with its cause, was told already.
+            Note::WriteFailed => {}
+            Note::WriteRecovered => {
+                info!("the store can be written again");
+                log(None, "the store can be written again".to_owned());
+            }
+            Note::ConfigSuperseded { group, revision, by } => {
+                warn!(%group, revision, by, "config superseded");
+                let message = format!("config {revision} was applied at the same time as {by}, and lost");
+                log(Some(group), message);
+            }
+        }
+    }
+
+    /// Tells that notices were lost.
+    pub(super) fn missed(&self, lost: u64) {
+        warn!(lost, "notices were lost: too much happened at once");
+        self.tell(EventKind::Missed, None, None, String::new());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Feed, KEPT};
+    use crate::api::shape::EventKind;
+
+    #[test]
+    fn the_last_notices_are_kept_and_those_that_say_nothing_are_not() {
+        let feed = Feed::new();
+        for n in 0..=KEPT {
+            feed.tell(EventKind::Log, None, None, n.to_string());
+            feed.tell(EventKind::Group, None, None, String::new());
+        }
+        let recent = feed.recent();
+        assert_eq!(recent.len(), KEPT);
+        assert_eq!((recent[0].message.as_str(), recent[KEPT - 1].message.as_str()), ("1", "256"));
+    }
+
+    #[tokio::test]
+    async fn a_listener_hears_what_is_told_after_it_came() {
+        let feed = Feed::new();
+        feed.tell(EventKind::Log, None, None, "before".to_owned());
+        let mut changes = feed.subscribe();
+        feed.tell(EventKind::Log, None, None, "after".to_owned());
+        assert_eq!(changes.recv().await.unwrap().message, "after");
+    }
+}
