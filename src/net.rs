@@ -21,7 +21,7 @@ mod envelope;
 mod tcp;
 mod udp;
 
-pub use bind::{BindError, Sockets, Transport, bind};
+pub use bind::{BindError, Sockets, Transport, bind, holder};
 pub use counters::{Counters, Dropped, Snapshot};
 pub use envelope::{DATAGRAM_BYTES, EnvelopeError, FrameError, VERSION, open_datagram, seal_datagram};
 pub use tcp::{Dialer, Inbound, STREAM_DEADLINE, STREAMS_MAX, STREAMS_PER_PEER_MAX, accept};

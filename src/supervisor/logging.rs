@@ -23,7 +23,8 @@ impl FormatTime for Stamp {
 pub(super) fn start(settings: &Settings) {
     // A filter was checked for nothing when the settings were read: a bad part of it is left out, and said.
     let filter = EnvFilter::builder().parse_lossy(&settings.log_level);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_timer(Stamp).with_writer(io::stderr).with_target(false);
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_timer(Stamp).with_writer(io::stderr).with_target(false);
     let started = match settings.log_format {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => log.event_format(json::Json).try_init(),

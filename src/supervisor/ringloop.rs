@@ -24,11 +24,11 @@ mod peers;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc as blocking};
 use std::thread::{self, JoinHandle};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::settings::Peer;
 use crate::net::{self, BindError, Counters};
@@ -164,7 +164,7 @@ impl RingLoop {
         })
         .map_err(RingStartError::System)?;
 
-        let (bound, outcome) = oneshot::channel();
+        let (bound, outcome) = blocking::sync_channel(1);
         let (driver_board, driver_gauges) = (Arc::clone(&board), Arc::clone(&gauges));
         let driver = thread::Builder::new()
             .name("ring".to_owned())
@@ -212,7 +212,7 @@ impl RingLoop {
             .map_err(RingStartError::System)?;
 
         let stopped = || RingStartError::System(io::Error::other("the thread ended before it began"));
-        let counters = outcome.blocking_recv().map_err(|_| stopped())??;
+        let counters = outcome.recv().map_err(|_| stopped())??;
         Ok(Self { handle, events, counters, gauges, threads: Threads { driver, store } })
     }
 

@@ -236,8 +236,9 @@ impl Services {
         if known != *wanted {
             let service = &wanted.service;
             let detail = format!("{service} is loaded here already, with {}", plans::difference(&known, wanted));
-            return Err(Problem::new(ProblemKind::AlreadyLoaded, detail)
-                .next(format!("unload it first: sup unload {service}")));
+            return Err(
+                Problem::new(ProblemKind::AlreadyLoaded, detail).next(format!("unload it first: sup unload {service}"))
+            );
         }
         self.save(wanted.clone()).await?;
         self.send(&loaded, Command::Start).await?;
@@ -293,9 +294,7 @@ impl Services {
             loaded.handle.send(Command::Stop).await.ok();
         }
         for loaded in all {
-            let at_rest = |status: &ServiceStatus| {
-                status.unloaded || matches!(status.member.state, ServiceState::Down)
-            };
+            let at_rest = |status: &ServiceStatus| status.unloaded || matches!(status.member.state, ServiceState::Down);
             loaded.handle.wait_for(at_rest).await.ok();
         }
     }

@@ -83,11 +83,16 @@ pub(super) fn check_binds(plan: &Plan, spec: &ServiceSpec) -> Result<(), Problem
             .next(format!("say it: --bind {bind}:SERVICE.GROUP")));
     }
     for (position, given) in spec.binds.iter().enumerate() {
-        let known = plan.manifest.binds.contains_key(&given.name)
-            || plan.manifest.binds_optional.contains_key(&given.name);
+        let known =
+            plan.manifest.binds.contains_key(&given.name) || plan.manifest.binds_optional.contains_key(&given.name);
         if !known {
-            let all: Vec<_> =
-                plan.manifest.binds.keys().chain(plan.manifest.binds_optional.keys()).map(ToString::to_string).collect();
+            let all: Vec<_> = plan
+                .manifest
+                .binds
+                .keys()
+                .chain(plan.manifest.binds_optional.keys())
+                .map(ToString::to_string)
+                .collect();
             let has = if all.is_empty() { "it has none".to_owned() } else { format!("it has {}", all.join(", ")) };
             return Err(refused(format!("the plan {name} has no bind {}: {has}", given.name)));
         }
@@ -128,11 +133,7 @@ mod tests {
     #[test]
     fn what_differs_is_named_with_both_values() {
         let known = ServiceSpec::new("redis".parse().unwrap(), "/a".into());
-        let wanted = ServiceSpec {
-            topology: Topology::Leader,
-            binds: vec!["x:y.z".parse().unwrap()],
-            ..known.clone()
-        };
+        let wanted = ServiceSpec { topology: Topology::Leader, binds: vec!["x:y.z".parse().unwrap()], ..known.clone() };
         assert_eq!(
             difference(&known, &wanted),
             "the topology standalone instead of leader, and the binds none instead of x:y.z"

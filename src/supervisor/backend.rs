@@ -1,0 +1,335 @@
+//! What the API asks of the supervisor, answered.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `shapes` | services of this node as the API shows them |
+//! | `configs` | configs, checked against the plan of a service that runs here |
+//! | `logs` | the output of a service and of its hooks, as one stream |
+//! | `explain` | why things are as they are, in sentences |
+//! | `metrics` | numbers for Prometheus |
+
+mod configs;
+mod explain;
+mod logs;
+mod metrics;
+mod shapes;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::clock;
+use super::feed::Feed;
+use super::ringloop::{AskError, Gauges, RingHandle};
+use super::services::{Loaded, Services};
+use super::settings::{ListenHttp, Peer, Settings};
+use crate::api::shape::{
+    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Explanation,
+    Group, Groups, HealthReport, LogsRequest, Member, Members, Node as NodeShape, RollbackRequest, Scope, Service,
+    Services as ServicesShape, StartRequest, Started, Target, UnsetRequest,
+};
+use crate::api::{Backend, Changes, Lines, Problem, ProblemKind};
+use crate::base::{GroupId, Name, NodeId, Now};
+use crate::census::GroupView;
+use crate::net::Counters;
+use crate::node::{Command, CommandError, Node};
+use crate::records::value::DesiredState;
+use crate::service;
+
+/// What answering takes.
+pub(super) struct Context {
+    pub me: NodeId,
+    pub settings: Settings,
+    pub hostname: String,
+    pub started: Now,
+    pub ring: RingHandle,
+    pub services: Services,
+    pub feed: Feed,
+    pub counters: Arc<Counters>,
+    pub gauges: Arc<Gauges>,
+    /// Cancelled to end the supervisor.
+    pub end: CancellationToken,
+}
+
+/// The supervisor, as the API sees it. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Supervisor(Arc<Context>);
+
+/// What a node knows of a group, taken at one moment.
+struct Known {
+    view: Arc<GroupView>,
+    /// Whether anybody has heard of it.
+    heard_of: bool,
+}
+
+impl Supervisor {
+    pub(super) fn new(context: Context) -> Self {
+        Self(Arc::new(context))
+    }
+
+    async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Node) -> T + Send + 'static) -> Result<T, Problem> {
+        self.0.ring.look(look).await.map_err(|error| problem(&error))
+    }
+
+    async fn execute(&self, command: Command) -> Result<crate::node::Done, Problem> {
+        self.0.ring.execute(command).await.map_err(|error| problem(&error))
+    }
+
+    async fn known(&self, group: &GroupId) -> Result<Known, Problem> {
+        let group = group.clone();
+        self.look(move |node| Known {
+            view: node.census().group(&group),
+            heard_of: node.census().group_ids().any(|known| *known == group),
+        })
+        .await
+    }
+
+    async fn view(&self, group: &GroupId) -> Result<Arc<GroupView>, Problem> {
+        let known = self.known(group).await?;
+        if known.heard_of { Ok(known.view) } else { Err(unknown_group(group)) }
+    }
+
+    async fn shape(&self, loaded: &Loaded, detail: shapes::Detail) -> Result<Service, Problem> {
+        let binds: Vec<GroupId> = loaded.spec.binds.iter().map(|bind| bind.group.clone()).collect();
+        let group = loaded.group();
+        let (address, leads, served) = self
+            .look(move |node| {
+                let census = node.census();
+                let me = node.identity();
+                let leads = census.group(&group).members.get(&me.id).is_some_and(|member| member.leader);
+                let served = binds.iter().map(|bind| census.group(bind).serving().next().is_some()).collect();
+                (me.address, leads, served)
+            })
+            .await?;
+        let here = shapes::Here { me: self.0.me, address, leads, served };
+        Ok(shapes::service(&loaded.status(), &here, detail))
+    }
+
+    /// What the log and the API call a config command that was carried out.
+    async fn config_command(&self, group: &GroupId, command: Command) -> Result<ConfigApplied, Problem> {
+        let previous = self.known(group).await?.view.config.as_ref().map(|config| config.revision.clone());
+        let done = self.execute(command).await?;
+        let revision = done.revision.or_else(|| previous.clone()).unwrap_or_default();
+        Ok(ConfigApplied { group: group.clone(), revision, previous, changed: done.changed })
+    }
+}
+
+fn unknown_group(group: &GroupId) -> Problem {
+    Problem::new(ProblemKind::UnknownGroup, format!("nobody has heard of a group {group}"))
+        .next("see which there are: sup groups")
+}
+
+fn unsupported(detail: &str, next: String) -> Problem {
+    Problem::new(ProblemKind::Unsupported, detail).next(next)
+}
+
+fn problem(error: &AskError) -> Problem {
+    match error {
+        AskError::Refused(refused) => {
+            let group_of = |group: &GroupId| format!("see what is in force: sup config history {group}");
+            match refused {
+                CommandError::Expectation { group, .. } => {
+                    Problem::caused(ProblemKind::Conflict, refused).next(group_of(group))
+                }
+                CommandError::NoRevision { group, .. } => {
+                    Problem::caused(ProblemKind::UnknownRevision, refused).next(group_of(group))
+                }
+                CommandError::Record(_) | CommandError::Encode(_) => Problem::caused(ProblemKind::TooLarge, refused),
+                CommandError::Leaving => Problem::caused(ProblemKind::ShuttingDown, refused),
+                CommandError::NotHolder { .. } => Problem::caused(ProblemKind::Conflict, refused),
+            }
+        }
+        AskError::NotDurable => Problem::caused(ProblemKind::StoreUnavailable, error)
+            .next("make room on the disk of the data directory, and repeat the command"),
+        AskError::Ended => Problem::caused(ProblemKind::ShuttingDown, error),
+    }
+}
+
+impl Backend for Supervisor {
+    async fn node(&self) -> Result<NodeShape, Problem> {
+        let address = self.look(|node| node.identity().address).await?;
+        let http_address = match self.0.settings.listen_http {
+            ListenHttp::On(address) => Some(address.to_string()),
+            ListenHttp::Off => None,
+        };
+        Ok(NodeShape {
+            node_id: self.0.me,
+            address: address.to_string(),
+            hostname: self.0.hostname.clone(),
+            ring: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.0.started.wall.into(),
+            encrypted: false,
+            pid: std::process::id(),
+            http_address,
+            data_dir: self.0.settings.data_dir.display().to_string(),
+        })
+    }
+
+    async fn members(&self) -> Result<Members, Problem> {
+        self.look(|node| Members { members: node.census().nodes().map(Member::from).collect() }).await
+    }
+
+    async fn groups(&self) -> Result<Groups, Problem> {
+        self.look(|node| {
+            let census = node.census();
+            let mut ids: Vec<&GroupId> = census.group_ids().collect();
+            ids.sort();
+            Groups { groups: ids.into_iter().map(|group| Group::summary(&census.group(group))).collect() }
+        })
+        .await
+    }
+
+    async fn group(&self, group: &GroupId) -> Result<Group, Problem> {
+        Ok(Group::full(&*self.view(group).await?))
+    }
+
+    async fn services(&self) -> Result<ServicesShape, Problem> {
+        let mut services = Vec::new();
+        for loaded in self.0.services.all() {
+            services.push(self.shape(&loaded, shapes::Detail::Summary).await?);
+        }
+        let address = self.look(|node| node.identity().address).await?;
+        for (service, why) in self.0.services.broken() {
+            services.push(shapes::broken(self.0.me, address, &service, why));
+        }
+        services.sort_by(|a, b| a.service.cmp(&b.service));
+        Ok(ServicesShape { services })
+    }
+
+    async fn service(&self, service: &Name) -> Result<Service, Problem> {
+        let loaded = self.0.services.find(&Target::Service(service.clone()))?;
+        self.shape(&loaded, shapes::Detail::Full).await
+    }
+
+    async fn health(&self, group: &GroupId) -> Result<HealthReport, Problem> {
+        let loaded = self.0.services.find(&Target::Group(group.clone()))?;
+        Ok(shapes::health(&loaded.status()))
+    }
+
+    async fn start(&self, request: StartRequest) -> Result<Started, Problem> {
+        let peers = request.peers.iter().map(|text| text.parse::<Peer>());
+        let peers: Vec<Peer> =
+            peers.collect::<Result<_, _>>().map_err(|error| Problem::caused(ProblemKind::BadRequest, &error))?;
+        if !peers.is_empty() {
+            self.0.ring.join(peers).await.map_err(|error| problem(&error))?;
+        }
+        let (loaded, was_loaded) = self.0.services.start(&request).await?;
+        Ok(Started { service: self.shape(&loaded, shapes::Detail::Summary).await?, was_loaded })
+    }
+
+    async fn act(&self, action: Action, target: &Target, request: ActionRequest) -> Result<Acted, Problem> {
+        let command = match (action, request.scope) {
+            (Action::Stop, Scope::Here) => service::Command::Stop,
+            (Action::Restart, Scope::Here) => service::Command::Restart,
+            (Action::Unload, Scope::Here) => service::Command::Unload,
+            (Action::Stop, Scope::Everywhere) => {
+                let group = match target {
+                    Target::Group(group) => group.clone(),
+                    Target::Service(_) => self.0.services.find(target)?.group(),
+                };
+                return self.set_desired(&group, DesiredRequest { state: DesiredState::Down }).await;
+            }
+            (Action::Restart | Action::Unload, Scope::Everywhere) => {
+                let what = action.as_str();
+                return Err(unsupported(
+                    "only stopping works everywhere in this version",
+                    format!("on each node: sup {what} {}", target.service()),
+                ));
+            }
+        };
+        let group = self.0.services.command(target, command).await?;
+        Ok(Acted { group, at: clock::now().wall.into() })
+    }
+
+    async fn set_desired(&self, group: &GroupId, request: DesiredRequest) -> Result<Acted, Problem> {
+        self.view(group).await?;
+        self.execute(Command::SetDesired { group: group.clone(), state: request.state }).await?;
+        Ok(Acted { group: group.clone(), at: clock::now().wall.into() })
+    }
+
+    async fn apply_config(&self, group: &GroupId, request: ApplyRequest) -> Result<ConfigApplied, Problem> {
+        configs::check(&self.0.services, group, &request).await?;
+        let command = Command::ApplyConfig { group: group.clone(), toml: request.toml, expect: request.expect };
+        self.config_command(group, command).await
+    }
+
+    async fn config(&self, group: &GroupId, revision: Option<&str>) -> Result<Config, Problem> {
+        self.view(group).await?;
+        let history = self.history(group).await?;
+        configs::text(group, &history, revision)
+    }
+
+    async fn config_history(&self, group: &GroupId) -> Result<ConfigHistory, Problem> {
+        self.view(group).await?;
+        let history = self.history(group).await?;
+        Ok(ConfigHistory { group: group.clone(), revisions: history.iter().map(configs::revision).collect() })
+    }
+
+    async fn rollback_config(&self, group: &GroupId, request: RollbackRequest) -> Result<ConfigApplied, Problem> {
+        configs::expect(group, &self.history(group).await?, request.expect.as_deref())?;
+        let command = Command::RollbackConfig { group: group.clone(), revision: request.revision };
+        self.config_command(group, command).await
+    }
+
+    async fn unset_config(&self, group: &GroupId, request: UnsetRequest) -> Result<ConfigApplied, Problem> {
+        self.view(group).await?;
+        configs::expect(group, &self.history(group).await?, request.expect.as_deref())?;
+        self.config_command(group, Command::UnsetConfig { group: group.clone() }).await
+    }
+
+    async fn logs(&self, service: &Name, request: LogsRequest) -> Result<Lines, Problem> {
+        self.0.services.find(&Target::Service(service.clone()))?;
+        logs::lines(&self.0.settings.data_dir, service, request).await
+    }
+
+    async fn explain(&self, target: &Target) -> Result<Explanation, Problem> {
+        let loaded = match target {
+            Target::Service(_) => Some(self.0.services.find(target)?),
+            Target::Group(group) => self.0.services.get(&group.service).filter(|loaded| loaded.group() == *group),
+        };
+        let group = match (target, &loaded) {
+            (Target::Group(group), _) => group.clone(),
+            (Target::Service(_), Some(loaded)) => loaded.group(),
+            (Target::Service(service), None) => {
+                return Err(self.0.services.find(target).err().unwrap_or_else(|| {
+                    Problem::new(ProblemKind::UnknownService, format!("no service {service} is loaded on this node"))
+                }));
+            }
+        };
+        let view = match &loaded {
+            Some(_) => self.known(&group).await?.view,
+            None => self.view(&group).await?,
+        };
+        let status = loaded.map(|loaded| loaded.status());
+        Ok(explain::explain(target, self.0.me, status.as_deref(), &view, &self.0.feed.recent()))
+    }
+
+    fn subscribe(&self) -> Changes {
+        self.0.feed.subscribe()
+    }
+
+    async fn metrics(&self) -> Result<String, Problem> {
+        let ring = self.look(metrics::Ring::of).await?;
+        let services = self.0.services.all().iter().map(|loaded| loaded.status()).collect();
+        Ok(metrics::render(&metrics::Numbers {
+            ring,
+            services,
+            network: self.0.counters.snapshot(),
+            lag_us: self.0.gauges.take_lag_us(),
+            uptime: clock::now().mono.since(self.0.started.mono),
+        }))
+    }
+
+    async fn shutdown(&self) -> Result<(), Problem> {
+        self.0.end.cancel();
+        Ok(())
+    }
+}
+
+impl Supervisor {
+    async fn history(&self, group: &GroupId) -> Result<Vec<crate::census::ConfigEntry>, Problem> {
+        let group = group.clone();
+        self.look(move |node| node.census().config_history(&group)).await
+    }
+}

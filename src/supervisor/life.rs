@@ -1,0 +1,356 @@
+//! A supervisor's life: start, run, end.
+//!
+//! Start: lock and load, bind everything that could be taken by somebody else, then join; services are taken up at
+//! once (their processes may be running) and wait for the ring by themselves. End: give up seats, stop services,
+//! leave, be there a moment longer for those who still ask, and close.
+
+use std::fs::DirBuilder;
+use std::io::{self, Read as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::backend::{Context, Supervisor};
+use super::error::RunError;
+use super::feed::Feed;
+use super::notify::Notify;
+use super::ringloop::{Gauges, RingConfig, RingEvent, RingHandle, RingLoop};
+use super::services::{Common, Services};
+use super::settings::{ListenHttp, Settings};
+use super::{advertise, clock};
+use crate::api::server::{self, Limits, bind_unix};
+use crate::api::shape::{EventKind, StartRequest};
+use crate::base::{GroupId, Seat};
+use crate::census::Liveness;
+use crate::net::{Transport, holder};
+use crate::node::{Command, Node, NodeConfig, NodeEvent, Note, Restored};
+use crate::records::value::NodeFacts;
+use crate::ring::Identity;
+use crate::store::{Loaded, MovedAside, Store};
+use crate::template::SysContext;
+
+/// How long a node that left goes on answering: others may still be passing its farewell on, and would take silence
+/// for death. Two round trips of a wide network, and a repeated datagram.
+const LINGER: Duration = Duration::from_millis(500);
+/// How often the network loop is asked for a sign of life where systemd does not say.
+const WATCH_EVERY: Duration = Duration::from_secs(10);
+/// How long it may take to give one. Its turns take microseconds.
+const WATCH_LIMIT: Duration = Duration::from_secs(5);
+
+/// How the supervisor came to its end.
+#[derive(Debug, Default)]
+struct Ending {
+    /// Another process has this node's id.
+    usurped: AtomicBool,
+}
+
+/// What can be taken by somebody else.
+struct Doors {
+    local: UnixListener,
+    http: Option<TcpListener>,
+}
+
+pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Result<ExitCode, RunError> {
+    let signals = Signals::new()?;
+    let started = clock::now();
+    make_data_dir(&settings.data_dir)?;
+    let (store, loaded) = Store::open(&settings.data_dir)?;
+    let doors = open_doors(&settings).await?;
+    let identity = Identity {
+        id: loaded.restored.node_id,
+        address: advertise::find(&settings),
+        generation: loaded.restored.generation,
+    };
+    let ring = start_ring(&settings, identity, store, &loaded).inspect_err(|_| {
+        // Opened in vain. That it is gone already is just as well.
+        std::fs::remove_file(&settings.socket).ok();
+    })?;
+    let (handle, events, counters, gauges, threads) = ring.split();
+
+    let feed = Feed::new();
+    if let Some(moved) = &loaded.moved_aside {
+        tell_damage(&feed, moved);
+    }
+    let hostname = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let facts = facts(&settings, identity, &hostname);
+    let services = Services::new(Common {
+        me: identity.id,
+        sys: Arc::new(sys(&facts, identity)),
+        sup_bin: std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()),
+        settings: settings.clone(),
+        ring: handle.clone(),
+        feed: feed.clone(),
+    });
+    let end = CancellationToken::new();
+    let ending = Arc::new(Ending::default());
+    tokio::spawn(tell(events, feed.clone(), Arc::clone(&gauges), Arc::clone(&ending), end.clone()));
+    let supervisor = Supervisor::new(Context {
+        me: identity.id,
+        settings: settings.clone(),
+        hostname,
+        started,
+        ring: handle.clone(),
+        services: services.clone(),
+        feed,
+        counters,
+        gauges,
+        end: end.clone(),
+    });
+
+    // The loop has just been started: that it has ended already would be said by its next answer, too.
+    handle.execute(Command::Facts(facts)).await.ok();
+    let close = CancellationToken::new();
+    let servers = open_for_business(doors, &supervisor, &close);
+    info!(
+        node = %identity.id, address = %identity.address, http = ?settings.listen_http,
+        data = %settings.data_dir.display(), pid = std::process::id(),
+        "supervisor started; the ring's traffic is in clear text"
+    );
+    let notify = Arc::new(Notify::new(|name| std::env::var_os(name)));
+    services.load_all().await;
+    let first = match &first {
+        Some(request) => services.start(request).await.err(),
+        None => None,
+    };
+    if first.is_some() {
+        end.cancel();
+    }
+    notify.send("READY=1");
+    tokio::spawn(watch(Arc::clone(&notify), handle.clone()));
+
+    let signals = wait_for_end(signals, &end).await;
+    notify.send("STOPPING=1");
+    let usurped = ending.usurped.load(Ordering::Acquire);
+    shut_down(signals, &handle, &services, usurped).await;
+    close.cancel();
+    servers.join_all().await;
+    handle.stop().await;
+    drop((supervisor, services, handle));
+    threads.join();
+    std::fs::remove_file(&settings.socket).ok();
+    info!("supervisor ended");
+    match (first, usurped) {
+        (Some(problem), _) => Err(RunError::First(problem)),
+        (None, true) => Err(RunError::Usurped { path: settings.data_dir }),
+        (None, false) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn make_data_dir(path: &Path) -> Result<(), RunError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| RunError::DataDir { path: path.to_owned(), source })
+}
+
+async fn open_doors(settings: &Settings) -> Result<Doors, RunError> {
+    let local = bind_unix(&settings.socket)?;
+    let http = match settings.listen_http {
+        ListenHttp::Off => None,
+        ListenHttp::On(address) => Some(TcpListener::bind(address).await.map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => RunError::HttpInUse { address, holder: holder(address, Transport::Tcp) },
+            _ => RunError::Http { address, source },
+        })?),
+    };
+    Ok(Doors { local, http })
+}
+
+fn start_ring(settings: &Settings, me: Identity, store: Store, loaded: &Loaded) -> Result<RingLoop, RunError> {
+    let stored = &loaded.restored;
+    let now = clock::now().wall;
+    let away = stored.last_seen.map_or(Duration::ZERO, |seen| Duration::from_millis(now.0.saturating_sub(seen.0)));
+    let node = NodeConfig {
+        me,
+        profile: settings.profile,
+        has_peers: !settings.peers.is_empty(),
+        join_timeout: settings.join_timeout,
+        max_clock_skew: settings.max_clock_skew,
+        seed: seed().map_err(|source| RunError::System { what: "read /dev/urandom", source })?,
+    };
+    let restored = Restored {
+        fresh: stored.fresh,
+        away,
+        records: stored.records.clone(),
+        elections: stored.elections.clone(),
+        remembered: stored.remembered.clone(),
+    };
+    let listen = settings.listen_gossip;
+    Ok(RingLoop::start(RingConfig { listen, node, restored, peers: settings.peers.clone(), store })?)
+}
+
+fn seed() -> io::Result<u64> {
+    let mut seed = [0; 8];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut seed)?;
+    Ok(u64::from_ne_bytes(seed))
+}
+
+fn tell_damage(feed: &Feed, moved: &MovedAside) {
+    let to = moved.to.display();
+    error!(%to, why = moved.why, "the stored state was damaged; it was moved aside, and this node begins anew");
+    let message = format!("the stored state was damaged ({}); it is in {to} now, and this node begins anew", moved.why);
+    feed.tell(EventKind::Log, None, None, message);
+}
+
+fn facts(settings: &Settings, me: Identity, hostname: &str) -> NodeFacts {
+    let (http_ip, http_port) = match settings.listen_http {
+        ListenHttp::On(address) => (address.ip().to_string(), address.port()),
+        ListenHttp::Off => (String::new(), 0),
+    };
+    NodeFacts {
+        hostname: hostname.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ip: me.address.ip().to_string(),
+        gossip_port: me.address.port(),
+        http_ip,
+        http_port,
+        left: false,
+    }
+}
+
+fn sys(facts: &NodeFacts, me: Identity) -> SysContext {
+    SysContext {
+        version: facts.version.clone(),
+        member_id: me.id.to_string(),
+        ip: facts.ip.clone(),
+        hostname: facts.hostname.clone(),
+        gossip_ip: facts.ip.clone(),
+        gossip_port: facts.gossip_port,
+        http_gateway_ip: facts.http_ip.clone(),
+        http_gateway_port: facts.http_port,
+        ctl_gateway_ip: facts.http_ip.clone(),
+        ctl_gateway_port: facts.http_port,
+        permanent: false,
+    }
+}
+
+fn open_for_business(doors: Doors, supervisor: &Supervisor, close: &CancellationToken) -> JoinSet<()> {
+    let mut servers = JoinSet::new();
+    let limits = Limits::default();
+    servers.spawn(server::serve_unix(doors.local, supervisor.clone(), limits, close.clone()));
+    if let Some(http) = doors.http {
+        servers.spawn(server::serve_tcp(http, supervisor.clone(), limits, close.clone()));
+    }
+    servers
+}
+
+/// Passes on what the ring loop says, until it ends.
+async fn tell(
+    mut events: mpsc::Receiver<RingEvent>,
+    feed: Feed,
+    gauges: Arc<Gauges>,
+    ending: Arc<Ending>,
+    end: CancellationToken,
+) {
+    while let Some(event) = events.recv().await {
+        if let RingEvent::Node(NodeEvent::Note(Note::Usurped { .. })) = &event {
+            ending.usurped.store(true, Ordering::Release);
+            end.cancel();
+        }
+        feed.take(event);
+        match gauges.take_events_lost() {
+            0 => {}
+            lost => feed.missed(lost),
+        }
+    }
+}
+
+/// Asks the network loop for signs of life, and passes them on to systemd.
+async fn watch(notify: Arc<Notify>, ring: RingHandle) {
+    let every = notify.watchdog().map_or(WATCH_EVERY, |period| period / 2);
+    loop {
+        match timeout(WATCH_LIMIT.min(every), ring.look(|_| ())).await {
+            Ok(Ok(())) => notify.send("WATCHDOG=1"),
+            Ok(Err(_)) => return,
+            Err(_) => error!("the network loop does not answer: this node will be taken for dead"),
+        }
+        sleep(every).await;
+    }
+}
+
+/// The signals that mean something.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, RunError> {
+        let handle = |kind| signal(kind).map_err(|source| RunError::System { what: "handle signals", source });
+        Ok(Self {
+            terminate: handle(SignalKind::terminate())?,
+            interrupt: handle(SignalKind::interrupt())?,
+            hang_up: handle(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one that means the end.
+    async fn end(&mut self) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hang_up.recv() => info!("SIGHUP: there is nothing to be read again"),
+            }
+        }
+    }
+}
+
+async fn wait_for_end(mut signals: Signals, end: &CancellationToken) -> Signals {
+    tokio::select! {
+        name = signals.end() => info!(signal = name, "ending"),
+        () = end.cancelled() => info!("ending, as asked"),
+    }
+    signals
+}
+
+async fn shut_down(mut signals: Signals, ring: &RingHandle, services: &Services, usurped: bool) {
+    resign(ring).await;
+    tokio::select! {
+        () = services.stop_all() => {}
+        name = signals.end() => {
+            warn!(signal = name, "told again to end: not waiting for services; their processes run on under their shims");
+        }
+    }
+    // The other process has the same id: a farewell would be taken for its own.
+    if usurped {
+        return;
+    }
+    ring.execute(Command::Leave).await.ok();
+    let others = ring.look(|node| {
+        let alive = |liveness| matches!(liveness, Liveness::Alive | Liveness::Suspect);
+        node.census().nodes().filter(|known| alive(known.liveness)).count() > 1
+    });
+    if others.await.unwrap_or(false) {
+        tokio::select! {
+            () = sleep(LINGER) => {}
+            _ = signals.end() => {}
+        }
+    }
+}
+
+/// Gives up every seat, so that successors are found while services stop.
+async fn resign(ring: &RingHandle) {
+    let held = ring.look(|node: &Node| {
+        let held = |group: &GroupId| {
+            let seats = [Seat::Leader, Seat::Updater, Seat::Steward];
+            let group = group.clone();
+            seats.into_iter().filter(move |seat| node.holds(&group, seat).is_some()).collect::<Vec<_>>()
+        };
+        let groups = node.census().group_ids();
+        groups.flat_map(|group| held(group).into_iter().map(|seat| (group.clone(), seat))).collect::<Vec<_>>()
+    });
+    for (group, seat) in held.await.unwrap_or_default() {
+        // One that was lost meanwhile needs no resigning.
+        ring.execute(Command::Resign { group, seat }).await.ok();
+    }
+}
