@@ -26,6 +26,7 @@ use super::settings::Settings;
 use crate::api::shape::{self, EventKind, StartRequest, Target};
 use crate::api::{Problem, ProblemKind};
 use crate::base::{GroupId, Name, NodeId};
+use crate::plan::Plan;
 use crate::records::value::{DesiredState, ServiceState};
 use crate::service::{
     self, Bind, BindingMode, Command, Deps, Handle, LoadSpecError, ServiceSpec, ServiceStatus, Subscribe,
@@ -199,19 +200,11 @@ impl Services {
 
     /// Loads a service and starts it. True: it was loaded already, with the same plan and options.
     pub(super) async fn start(&self, request: &StartRequest) -> Result<(Arc<Loaded>, bool), Problem> {
-        let plan = plans::find(&request.plan, &self.0.common.settings).await?;
-        let mut spec = ServiceSpec::new(plan.manifest.name.clone(), plan.dir.clone());
-        if let Some(group) = &request.group {
-            spec.group = group.clone();
-        }
-        spec.topology = request.topology.unwrap_or_default();
-        spec.strategy = request.strategy.unwrap_or_default();
-        spec.binds = request.binds.iter().map(|b| Bind { name: b.name.clone(), group: b.group.clone() }).collect();
-        spec.binding_mode = match request.binding_mode {
-            shape::BindingMode::Strict => BindingMode::Strict,
-            shape::BindingMode::Relaxed => BindingMode::Relaxed,
-        };
-        spec.config_from.clone_from(&request.config_from);
+        // The name of a service that is loaded stands for its plan, wherever that is.
+        let named = request.plan.parse().ok().and_then(|name| self.get(&name));
+        let named = named.map_or_else(|| request.plan.clone(), |loaded| loaded.spec.plan.display().to_string());
+        let plan = plans::find(&named, &self.0.common.settings).await?;
+        let spec = self.wanted(request, &plan);
         plans::check_binds(&plan, &spec)?;
 
         let _one_at_a_time = self.0.changing.lock().await;
@@ -229,6 +222,30 @@ impl Services {
             Some(loaded) => Ok((loaded, false)),
             None => Err(Problem::new(ProblemKind::Internal, format!("{service} was unloaded while it was loaded"))),
         }
+    }
+
+    /// The spec that is asked for. What the request does not say stays as it is, if the service is loaded.
+    fn wanted(&self, request: &StartRequest, plan: &Plan) -> ServiceSpec {
+        let known = self.get(&plan.manifest.name).map(|loaded| loaded.spec.clone());
+        let default = || ServiceSpec::new(plan.manifest.name.clone(), plan.dir.clone());
+        let mut spec =
+            ServiceSpec { plan: plan.dir.clone(), desired: DesiredState::Up, ..known.unwrap_or_else(default) };
+        if let Some(group) = &request.group {
+            spec.group = group.clone();
+        }
+        spec.topology = request.topology.unwrap_or(spec.topology);
+        spec.strategy = request.strategy.unwrap_or(spec.strategy);
+        if !request.binds.is_empty() {
+            spec.binds = request.binds.iter().map(|b| Bind { name: b.name.clone(), group: b.group.clone() }).collect();
+        }
+        spec.binding_mode = match request.binding_mode {
+            shape::BindingMode::Strict => spec.binding_mode,
+            shape::BindingMode::Relaxed => BindingMode::Relaxed,
+        };
+        if request.config_from.is_some() {
+            spec.config_from.clone_from(&request.config_from);
+        }
+        spec
     }
 
     async fn start_again(&self, loaded: Arc<Loaded>, wanted: &ServiceSpec) -> Result<Arc<Loaded>, Problem> {
