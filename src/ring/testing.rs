@@ -205,7 +205,7 @@ impl Net {
                 self.deliver(delivery);
             }
         } else if let Some((_, index)) = timer {
-            self.with(index, |ring, now| ring.tick(now));
+            self.with(index, Ring::tick);
         }
         true
     }

@@ -168,7 +168,7 @@ fn a_goodbye_is_known_at_once_and_is_not_a_death() {
     for (seed, count) in [(10, 5), (11, 80)] {
         let mut net = Net::joined(seed, count);
         net.run(5 * SECOND);
-        net.with(2, |ring, now| ring.leave(now));
+        net.with(2, Ring::leave);
         assert!(net.run_until(SECOND / 2, |net| net.all_know(2, MemberState::Left)), "{count}");
         net.run(8 * SECOND);
         assert_eq!(net.count(is_down), 0, "{count}");
@@ -381,7 +381,7 @@ fn churn_leaves_no_more_behind_than_the_bound() {
         let kind = if round % 2 == 0 { NewsKind::Left } else { NewsKind::Dead };
         ring.handle_datagram(at(round), me.address, RingDatagram::News(News { about: me, kind }));
         ring.tick(at(round));
-        ring.drain();
+        drop(ring.drain());
         most = (most.0.max(ring.members().count()), most.1.max(ring.swim.down().count()));
     }
     // Between two house-keepings, which are a second apart, ten more come.
@@ -420,7 +420,7 @@ fn of_too_many_peers_the_last_ones_are_waited_for() {
     let mut ring = Ring::new(config, now);
     let peers: Vec<_> = (1..=65).map(address).collect();
     ring.join(now, &peers);
-    ring.drain();
+    drop(ring.drain());
     ring.rejoin(Mono(1));
     let tried: Vec<_> = ring
         .drain()
