@@ -13,7 +13,7 @@ mod observe;
 mod report;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use super::hook::HookRun;
 use super::lease::Lease;
 use super::load::Loaded;
 use super::log::HookLog;
-use super::machine::{Action, Applied, Event, HookEnd, Machine, Told};
+use super::machine::{Applied, Event, HookEnd, Machine, Told};
 use super::process::{Switch, end_of};
 use super::render::Rendered;
 use super::spec::ServiceSpec;
@@ -99,6 +99,8 @@ pub(super) struct Driver {
     publish: watch::Sender<Arc<ServiceStatus>>,
     machine: Machine,
     paths: ServicePaths,
+    /// The program that shims run.
+    shim: PathBuf,
     user_toml: PathBuf,
     user_watch: Option<FileWatch>,
     loaded: Option<Arc<Loaded>>,
@@ -160,11 +162,11 @@ impl Driver {
         let member = publish.borrow().member.clone();
         Self {
             spec,
-            deps,
             commands,
             publish,
             machine,
             paths,
+            shim: shim_program(&deps.sup_bin),
             user_toml,
             user_watch: None,
             loaded: None,
@@ -191,6 +193,7 @@ impl Driver {
             reports,
             report,
             tasks,
+            deps,
         }
     }
 
@@ -314,6 +317,12 @@ impl Driver {
     fn beside(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
     }
+}
+
+/// This very program is run by what the kernel has of it: its file may be another version by now, or be gone.
+fn shim_program(sup_bin: &Path) -> PathBuf {
+    let is_this = std::env::current_exe().is_ok_and(|this| this == sup_bin);
+    if is_this { PathBuf::from("/proc/self/exe") } else { sup_bin.to_owned() }
 }
 
 async fn tell_of_changes(mut view: watch::Receiver<Arc<GroupView>>, changed: Arc<Notify>) {

@@ -39,7 +39,9 @@ impl FileWatch {
             | AddWatchFlags::IN_MOVED_FROM
             | AddWatchFlags::IN_DELETE;
         inotify.add_watch(dir, changes | AddWatchFlags::IN_ONLYDIR)?;
-        Ok(Self { inotify: AsyncFd::with_interest(Source(inotify), Interest::READABLE)?, name: name.to_owned() })
+        #[expect(deprecated, reason = "its successor is unsafe, for descriptors that change; this one never does")]
+        let inotify = AsyncFd::with_interest(Source(inotify), Interest::READABLE)?;
+        Ok(Self { inotify, name: name.to_owned() })
     }
 
     /// Waits for a change. Nothing is lost when this is cancelled: a change that was read and not told is only ever

@@ -176,7 +176,7 @@ impl Driver {
         };
         let env = self.environment(&loaded, &rendered.env);
         let spec = launch_spec(&self.spec.group_id(), &loaded, rendered.run.clone(), env, lease);
-        let (report, program) = (self.report.clone(), self.deps.sup_bin.clone());
+        let (report, program) = (self.report.clone(), self.shim.clone());
         self.beside(async move {
             let launched = Client::launch_with(&program, &spec).await.map_err(|error| explain(&error));
             report.send(Report::Launched(launched)).await.ok();
