@@ -28,10 +28,7 @@ const OTHER: NodeId = NodeId::from_u128(2);
 fn clock() -> Now {
     let mono = clock_gettime(ClockId::CLOCK_BOOTTIME).unwrap();
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    Now {
-        mono: Mono(0) + Duration::from(mono),
-        wall: Wall(u64::try_from(wall.as_millis()).unwrap()),
-    }
+    Now { mono: Mono(0) + Duration::from(mono), wall: Wall(u64::try_from(wall.as_millis()).unwrap()) }
 }
 
 fn member(id: NodeId, status: MemberStatus) -> MemberView {
@@ -216,6 +213,7 @@ async fn a_service_comes_up_with_its_files_and_stops_with_its_process_gone() {
     let status = rig.start().up().await;
     let pid = status.member.pid.unwrap();
     assert!(lives(pid));
+    assert_eq!(fs::read_to_string(rig.root().join("PID")).unwrap(), format!("{pid}\n"));
     assert_eq!(rig.conf().split(' ').next(), Some("one"));
     assert_eq!(status.member.health, Health::Ok);
     assert_eq!(status.member.exports, BTreeMap::from([("word".to_owned(), "one".into())]));
@@ -223,7 +221,7 @@ async fn a_service_comes_up_with_its_files_and_stops_with_its_process_gone() {
     assert_eq!(status.hooks["init"].outcome, "exited with 0");
     rig.send(Command::Stop).await;
     assert_eq!(rig.down().await.member.why, "stopped on request");
-    assert!(!lives(pid));
+    assert!(!lives(pid) && !rig.root().join("PID").exists());
     assert_eq!(rig.trace(), "init echo.default false\npost-stop echo.default false\n");
     rig.send(Command::Start).await;
     assert_ne!(rig.up().await.member.pid, Some(pid));
@@ -271,7 +269,8 @@ async fn a_process_outlives_its_task_and_is_adopted_by_the_next() {
 
 #[tokio::test]
 async fn an_applied_config_is_in_force_without_a_restart() {
-    let mut rig = Rig::new(PLAN, &[("reconfigure", "cat {{pkg.svc_config_path}}/echo.conf >> {{pkg.svc_data_path}}/trace")]);
+    let mut rig =
+        Rig::new(PLAN, &[("reconfigure", "cat {{pkg.svc_config_path}}/echo.conf >> {{pkg.svc_data_path}}/trace")]);
     let before = rig.start().up().await.member.pid;
     let begun = Instant::now();
     rig.apply("1-a", "word = \"two\"");
@@ -350,9 +349,19 @@ async fn what_keeps_a_service_from_running_is_said() {
     let missing = format!("{PLAN}[requires]\ncommands = {{ no-such-command = \"apt-get install it\" }}\n");
     for (plan, hooks, state, why) in [
         (missing.as_str(), vec![], ServiceState::Failed, "no-such-command is not installed; get it with: apt-get"),
-        ("name = \"other\"\nversion = \"1\"\n[service]\nrun = \"true\"", vec![], ServiceState::Failed, "is that of other"),
+        (
+            "name = \"other\"\nversion = \"1\"\n[service]\nrun = \"true\"",
+            vec![],
+            ServiceState::Failed,
+            "is that of other",
+        ),
         ("nam = 1", vec![], ServiceState::Failed, "plan.toml:1:1"),
-        (PLAN, vec![("init", "echo no luck >&2; exit 3")], ServiceState::Backoff, "the init hook exited with 3: no luck"),
+        (
+            PLAN,
+            vec![("init", "echo no luck >&2; exit 3")],
+            ServiceState::Backoff,
+            "the init hook exited with 3: no luck",
+        ),
         (PLAN, vec![("install", "exit 1")], ServiceState::Failed, "the install hook exited with 1"),
         (PLAN, vec![("run", "exit 5")], ServiceState::Backoff, "the process exited with status 5"),
     ] {

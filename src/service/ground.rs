@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
@@ -98,13 +98,17 @@ pub fn hook_logs(paths: &ServicePaths) -> PathBuf {
     paths.logs.join("hooks")
 }
 
-/// Makes the directories of a service: its user gets into its own, and writes to those that are there for that.
+/// Makes the directories of a service. Its user owns those that it is to write to, and only gets into the others: could
+/// it replace a directory that root writes to by a link, it could write wherever root can.
 ///
 /// # Errors
 /// When one cannot be made, with its path.
 pub(super) fn prepare(paths: &ServicePaths, owner: Owner) -> Result<(), String> {
     let in_words = |dir: &Path, error: io::Error| format!("cannot prepare {}: {error}", dir.display());
+    let own = [&paths.data, &paths.files, &paths.static_content, &paths.var];
+    let guest = Owner { uid: None, gid: owner.gid };
     for dir in paths.directories() {
+        let owner = if own.iter().any(|own| own.as_path() == dir) { owner } else { guest };
         make(dir, 0o750, owner).map_err(|error| in_words(dir, error))?;
     }
     for dir in [state_dir(paths), hook_logs(paths)] {
@@ -117,6 +121,23 @@ pub(super) fn prepare(paths: &ServicePaths, owner: Owner) -> Result<(), String> 
         pass_through(dir).map_err(|error| in_words(dir, error))?;
     }
     Ok(())
+}
+
+/// Writes the file that programs read the process id from.
+pub(super) fn write_pid(paths: &ServicePaths, pid: u32) -> io::Result<()> {
+    let mut file =
+        tempfile::Builder::new().prefix(".pid-").permissions(Permissions::from_mode(0o644)).tempfile_in(&paths.root)?;
+    writeln!(file, "{pid}")?;
+    file.persist(&paths.pid_file).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Removes it. That there is none is fine.
+pub(super) fn remove_pid(paths: &ServicePaths) -> io::Result<()> {
+    match fs::remove_file(&paths.pid_file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn make(dir: &Path, mode: u32, owner: Owner) -> io::Result<()> {

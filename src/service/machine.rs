@@ -17,6 +17,9 @@
 //! - `ending`: from running to rest.
 //! - `backoff`, `health`: counting failures.
 
+// Pure as the core is, and by the same means: see clippy.toml.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod apply;
 mod backoff;
 mod ending;

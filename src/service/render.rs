@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -134,7 +134,7 @@ fn write_hook(path: &Path, bytes: &[u8], loaded: &Loaded) -> io::Result<()> {
     file.write_all(bytes)?;
     let owner = loaded.account.owner();
     if owner.uid.is_some() || owner.gid.is_some() {
-        chown(file.path(), owner.uid, owner.gid)?;
+        fchown(file.as_file(), owner.uid, owner.gid)?;
     }
     file.persist(path).map_err(|error| error.error)?;
     Ok(())

@@ -294,6 +294,8 @@ impl Driver {
                 if self.client.as_ref().is_some_and(|client| client.pid() == pid) {
                     self.client = None;
                     self.switch = None;
+                    let removed = ground::remove_pid(&self.paths);
+                    self.complain("cannot remove the file with the process id", removed);
                     self.newest.check += 1;
                     self.tell(Event::Exited(end_of(&exit)));
                 }
@@ -337,5 +339,5 @@ async fn user_changed(watch: Option<&FileWatch>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

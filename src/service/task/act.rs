@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +57,7 @@ impl Driver {
         }
     }
 
-    fn complain(&self, what: &str, done: std::io::Result<()>) {
+    pub(super) fn complain(&self, what: &str, done: std::io::Result<()>) {
         if let Err(error) = done {
             tracing::warn!(service = %self.spec.service, %error, what);
         }
@@ -72,8 +72,8 @@ impl Driver {
                 let loaded = load::load(&spec, &paths);
                 (loaded, read_user(&user_toml), render::recall(&paths))
             });
-            // The only way to fail is that the runtime is shutting down.
-            let Ok((loaded, user, applied)) = loading.await else { return };
+            let (loaded, user, applied) =
+                loading.await.unwrap_or_else(|error| (Err(internal(&error)), Ok(String::new()), None));
             report.send(Report::Loaded { loaded, user }).await.ok();
             let client = loop {
                 match Client::adopt(&socket).await {
@@ -107,9 +107,8 @@ impl Driver {
                 drop(guard);
                 rendered
             });
-            if let Ok(rendered) = rendering.await {
-                report.send(Report::Rendered { id, rendered, revision }).await.ok();
-            }
+            let rendered = rendering.await.unwrap_or_else(|error| Err(internal(&error)));
+            report.send(Report::Rendered { id, rendered, revision }).await.ok();
         });
     }
 
@@ -265,6 +264,12 @@ impl Driver {
     }
 }
 
+/// A task panicked: a bug, which ends as an error of the service instead of leaving it waiting. Or the runtime is
+/// shutting down, and nobody will see this.
+fn internal(error: &JoinError) -> String {
+    format!("internal error, please report it: {error}")
+}
+
 /// A hook that is to be run.
 struct Job {
     hook: HookName,
@@ -281,7 +286,7 @@ impl Job {
         match prepared {
             Ok(Ok(command)) => run(&command, cancel, line).await,
             Ok(Err(why)) => HookRun::not_started(&why),
-            Err(_) => HookRun::not_started("the supervisor is shutting down"),
+            Err(error) => HookRun::not_started(&internal(&error)),
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::config::Config;
+use super::super::ground::write_pid;
 use super::super::handle::RingState;
 use super::super::load::Loaded;
 use super::super::machine::{Applied, Event};
@@ -169,6 +170,8 @@ impl Driver {
 
     /// A process is there: waits for its end, and holds its switch.
     pub(super) fn hold(&mut self, client: Client) {
+        let written = write_pid(&self.paths, client.pid());
+        self.complain("cannot write the file with the process id", written);
         self.switch = Some(Switch::new(client.clone()));
         self.arm_switch();
         let (held, report) = (client.clone(), self.report.clone());

@@ -1,0 +1,211 @@
+//! Everything that can happen to a service, in any order.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What a driver that does all that it is told, in any order that it may, can make of a service.
+#[derive(Debug, Clone)]
+enum Step {
+    Command(Command),
+    Role(Role),
+    Ring,
+    Binds(bool),
+    Context,
+    GroupDesired(DesiredState),
+    Wait(u64),
+    Answer { which: usize, well: bool },
+    Crash { lease: bool },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    use Command::{Restart, Start, Stop};
+    prop_oneof![
+        prop_oneof![Just(Start), Just(Stop), Just(Restart)].prop_map(Step::Command),
+        (0_u64..4).prop_map(|term| Step::Role(match term {
+            0 => Role::Follower,
+            1 => Role::Leaderless("none".to_owned()),
+            term => Role::Leader(Term(term)),
+        })),
+        Just(Step::Ring),
+        any::<bool>().prop_map(Step::Binds),
+        Just(Step::Context),
+        prop_oneof![Just(DesiredState::Up), Just(DesiredState::Down)].prop_map(Step::GroupDesired),
+        (0_u64..40_000).prop_map(Step::Wait),
+        (0_usize..8, any::<bool>()).prop_map(|(which, well)| Step::Answer { which, well }),
+        (0_usize..8).prop_map(|which| Step::Answer { which, well: true }),
+        any::<bool>().prop_map(|lease| Step::Crash { lease }),
+    ]
+}
+
+/// The world around a machine: what it asked for and was not yet answered, and the process.
+struct World {
+    rig: Rig,
+    pending: Vec<Action>,
+    process: bool,
+    role: Role,
+    /// What the process was told last, by a launch or a reconfiguration that went through.
+    told: Told,
+    rendered: u32,
+}
+
+impl World {
+    fn new() -> Self {
+        let now = Now { mono: Mono(1), wall: Wall(1) };
+        let machine = Machine::new(Topology::Leader, DesiredState::Up, now);
+        let role = Role::Leaderless(String::new());
+        let mut world =
+            Self { rig: Rig { machine, now }, pending: Vec::new(), process: false, role, told: FOLLOWS, rendered: 0 };
+        world.collect();
+        world
+    }
+
+    fn collect(&mut self) {
+        for action in self.rig.machine.drain() {
+            match &action {
+                Action::Launch(_) => {
+                    assert!(!self.process, "a second process was launched");
+                    assert!(!self.pending.iter().any(|other| matches!(other, Action::Launch(_))), "launched twice");
+                    assert!(!self.pending.iter().any(|other| matches!(other, Action::RunHook(_))), "beside a hook");
+                }
+                Action::RunHook(HookName::PostStop | HookName::Init) => {
+                    assert!(!self.process, "{action:?} while the process runs");
+                }
+                Action::RunHook(hook) => {
+                    assert!(!self.pending.contains(&Action::RunHook(*hook)), "{hook} was started while it runs");
+                }
+                Action::ReleaseSwitch => {
+                    assert!(!self.process || self.told == FOLLOWS, "a process that leads lost its switch");
+                }
+                _ => {}
+            }
+            self.pending.push(action);
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.rig.tell(event);
+        self.collect();
+    }
+
+    fn answer(&mut self, which: usize, well: bool) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let action = self.pending.remove(which % self.pending.len());
+        match action {
+            Action::Load => {
+                let hooks = [HookName::Init, HookName::Reconfigure, HookName::PostStop];
+                self.tell(if well { Event::PlanRead(led(&hooks)) } else { Event::PlanFailed("no".to_owned()) });
+                self.tell(Event::NothingToAdopt);
+            }
+            Action::Render => {
+                // The driver drops all but the last.
+                if self.pending.contains(&Action::Render) {
+                    return;
+                }
+                self.rendered += 1;
+                let files = files(&(self.rendered % 3).to_string(), self.role.told());
+                self.tell(if well { Event::Rendered(files) } else { Event::RenderFailed("no".to_owned()) });
+            }
+            Action::RunHook(hook) => {
+                if hook == HookName::Reconfigure && well && self.process {
+                    self.told = self.role.told();
+                }
+                self.tell(if well { done(hook) } else { failed(hook) });
+            }
+            Action::Launch(files) if well => {
+                self.process = true;
+                self.told = files.told;
+                self.tell(Event::Launched { pid: 42 });
+            }
+            Action::Launch(_) => self.tell(Event::LaunchFailed("no".to_owned())),
+            Action::StopProcess if self.process => {
+                self.process = false;
+                self.tell(stopped());
+            }
+            Action::MeasureSuitability => self.tell(Event::Suitability(1)),
+            Action::CheckHealth => self.tell(Event::Checked(Health::Ok, String::new())),
+            Action::StopProcess
+            | Action::CancelHook(_)
+            | Action::Remember(_)
+            | Action::ReleaseSwitch
+            | Action::ForgetInstallation
+            | Action::RememberInstallation
+            | Action::End => {}
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Command(command) => self.tell(Event::Command(command)),
+            Step::Role(role) => {
+                // While a reconfiguration runs its outcome is about the role that it was rendered for.
+                if !self.pending.contains(&Action::RunHook(HookName::Reconfigure)) {
+                    self.role = role.clone();
+                    self.tell(Event::Role(role));
+                }
+            }
+            Step::Ring => self.tell(Event::Ring(RingState::Ready)),
+            Step::Binds(met) => self.tell(Event::Binds(if met { vec![] } else { vec!["bind x".to_owned()] })),
+            Step::Context => self.tell(Event::ContextChanged),
+            Step::GroupDesired(desired) => self.tell(Event::GroupDesired(desired)),
+            Step::Wait(ms) => {
+                self.rig.pass(Duration::from_millis(ms));
+                self.collect();
+            }
+            Step::Answer { which, well } => self.answer(which, well),
+            Step::Crash { lease } => {
+                if self.process {
+                    self.process = false;
+                    let by = if lease { EndedBy::Lease } else { EndedBy::Itself };
+                    self.tell(Event::Exited(ProcessEnd { how: "crashed".to_owned(), by }));
+                }
+            }
+        }
+    }
+
+    /// Everything turns out well from here on.
+    fn calm_down(&mut self) {
+        self.take(Step::Ring);
+        self.take(Step::Binds(true));
+        self.take(Step::GroupDesired(DesiredState::Up));
+        for _ in 0..3 {
+            self.work_off();
+        }
+        self.take(Step::Role(Role::Leader(Term(9))));
+        self.work_off();
+        self.take(Step::Command(Command::Start));
+        for _ in 0..40 {
+            self.work_off();
+            self.take(Step::Wait(31_000));
+        }
+        self.work_off();
+    }
+
+    fn work_off(&mut self) {
+        let mut left = 200;
+        while !self.pending.is_empty() {
+            self.answer(0, true);
+            left -= 1;
+            assert!(left > 0, "it never comes to rest: {:?}", self.rig.machine);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn whatever_happens_there_is_one_process_and_it_runs_once_all_is_well(steps in prop::collection::vec(step(), 0..80)) {
+        let mut world = World::new();
+        for step in steps {
+            world.take(step);
+        }
+        world.calm_down();
+        let told = world.rig.machine.snapshot();
+        prop_assert_eq!(told.state, ServiceState::Up, "{:?}", world.rig.machine);
+        prop_assert!(world.process);
+        prop_assert_eq!(world.told, Told::Leads(Term(9)));
+    }
+}
