@@ -476,3 +476,21 @@ async fn a_renewed_lease_is_led_on_with() {
     assert!(lives(pid));
     assert_eq!(rig.trace(), "", "a renewal reconfigured it");
 }
+
+#[tokio::test]
+async fn a_plans_user_runs_the_process_and_its_hooks_and_reads_its_files() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let plan = PLAN.replace("[exports]", "user = \"nobody\"\n[exports]");
+    let init =
+        "id -un > {{pkg.svc_data_path}}/trace; cat {{pkg.svc_config_path}}/echo.conf >> {{pkg.svc_data_path}}/trace
+if touch {{pkg.svc_path}}/x {{pkg.svc_path}}/run/x {{pkg.svc_config_path}}/x 2> /dev/null; then exit 1; fi";
+    let mut rig = Rig::new(&plan, &[("init", init)]);
+    fs::set_permissions(rig.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let status = rig.start().up().await;
+    assert!(rig.trace().starts_with("nobody\none"), "{:?}", rig.trace());
+    let about = fs::read_to_string(format!("/proc/{}/status", status.member.pid.unwrap())).unwrap();
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap().uid;
+    assert!(about.contains(&format!("Uid:\t{nobody}\t{nobody}\t{nobody}")), "{about}");
+}
