@@ -24,8 +24,11 @@ pub struct Complaint {
     /// What to do about it.
     pub help: Option<String>,
     /// The line that it is on, shortened, and which characters of it are meant.
-    excerpt: Option<(String, Range<usize>)>,
+    excerpt: Option<Box<Excerpt>>,
 }
+
+/// A part of a line, and which of its characters are meant. Boxed, since a complaint travels in every `Result`.
+type Excerpt = (String, Range<usize>);
 
 /// A text and where it came from, to complain about.
 #[derive(Debug, Clone)]
@@ -101,7 +104,7 @@ fn floor(text: &str, at: usize) -> usize {
 
 /// The part of a line to show, and where in it the marked characters are. A tab counts as one character, and is shown
 /// as a blank so that the mark is under what it marks.
-fn excerpt(line: &str, start: usize, length: usize) -> Option<(String, Range<usize>)> {
+fn excerpt(line: &str, start: usize, length: usize) -> Option<Box<Excerpt>> {
     if line.trim().is_empty() {
         return None;
     }
@@ -110,7 +113,7 @@ fn excerpt(line: &str, start: usize, length: usize) -> Option<(String, Range<usi
         line.chars().skip(skipped).take(EXCERPT_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let start = (start - skipped.min(start)).min(shown.chars().count());
     let end = (start + length).min(shown.chars().count().max(start + 1));
-    Some((shown, start..end))
+    Some(Box::new((shown, start..end)))
 }
 
 impl Complaint {
@@ -157,7 +160,7 @@ impl Complaint {
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.headline())?;
-        if let Some((line, mark)) = &self.excerpt {
+        if let Some((line, mark)) = self.excerpt.as_deref() {
             let number = self.line.to_string();
             let gutter = " ".repeat(number.len());
             write!(f, "\n  {number} | {line}\n  {gutter} | {}", " ".repeat(mark.start))?;

@@ -47,7 +47,7 @@ pub fn parse(text: &str) -> Result<Duration, PeriodError> {
 pub fn format(period: Duration) -> String {
     let ms = period.as_millis();
     for (unit, in_ms) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-        if ms > 0 && ms % in_ms == 0 {
+        if ms > 0 && ms.is_multiple_of(in_ms) {
             return format!("{}{unit}", ms / in_ms);
         }
     }

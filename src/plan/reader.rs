@@ -171,7 +171,7 @@ impl<'s> Reader<'s> {
             return self.wrong_type(entry, "an array of strings");
         };
         let mut texts = Vec::new();
-        for item in items.iter() {
+        for item in items {
             match item.get_ref().as_str() {
                 Some(text) => texts.push((text.to_owned(), item.span())),
                 None => self.complain(item.span(), format!("`{}` has strings only", entry.path)),

@@ -13,7 +13,7 @@ pub fn concat(
     _: &mut RenderContext<'_, '_>,
     out: &mut dyn Output,
 ) -> HelperResult {
-    for value in helper.params().iter().map(|param| param.value()).filter(|value| !value.is_object()) {
+    for value in helper.params().iter().map(handlebars::PathAndJson::value).filter(|value| !value.is_object()) {
         out.write(&value.render())?;
     }
     Ok(())
