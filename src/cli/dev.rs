@@ -26,9 +26,10 @@ use tokio::time::{Instant, sleep_until};
 use super::args::{DevArgs, TopologyArg};
 use super::failure::{Failure, Outcome};
 use super::out::{Out, Reader};
+use super::plan;
 use crate::api::{ExitStatus, Problem, ProblemKind};
 use crate::base::{GroupId, Name};
-use crate::plan::{Plan, builtin};
+use crate::plan::builtin;
 use keys::{Input, Keys};
 use nodes::{Nodes, Spec};
 use screen::Screen;
@@ -63,7 +64,7 @@ fn spec(args: &DevArgs) -> Result<Spec, Problem> {
     let (plan, name) = match &args.plan {
         None => (builtin::DEMO.to_owned(), builtin::DEMO.to_owned()),
         Some(dir) => {
-            let plan = Plan::load(dir).map_err(|error| Problem::caused(ProblemKind::InvalidPlan, &error))?;
+            let plan = plan::load(dir)?;
             (plan.dir.display().to_string(), plan.manifest.name.to_string())
         }
     };

@@ -2,9 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 
 use super::out::{Out, Reader, Tone};
 use crate::api::{Place, Problem};
+
+/// Largest file whose lines are shown, in bytes.
+const FILE_BYTES: u64 = 1024 * 1024;
 
 /// Shows a problem: what, where with the line itself if `text` is what the places are in, and what to do next.
 pub(super) fn problem(out: &mut Out<'_>, problem: &Problem, text: Option<&str>) -> io::Result<()> {
@@ -15,12 +19,21 @@ pub(super) fn problem(out: &mut Out<'_>, problem: &Problem, text: Option<&str>) 
     let error = out.paint(Tone::Bad, "error:");
     out.notice(format_args!("{error} {}", problem.detail))?;
     for place in &problem.places {
-        out.notice(show(place, text))?;
+        let file = if text.is_none() { read(place) } else { None };
+        out.notice(show(place, text.or(file.as_deref())))?;
     }
     match &problem.next {
         Some(next) => out.notice(format_args!("next: {next}")),
         None => Ok(()),
     }
+}
+
+/// The text of the place's file, where it is one of this machine.
+fn read(place: &Place) -> Option<String> {
+    let path = Path::new(place.file.as_deref()?);
+    // A name of something else may be a pipe, or without an end.
+    let meta = std::fs::metadata(path).ok()?;
+    if meta.is_file() && meta.len() <= FILE_BYTES { std::fs::read_to_string(path).ok() } else { None }
 }
 
 /// A place: the line with a mark under the column, where there is a text; else its numbers.
