@@ -1,0 +1,8 @@
+//! Real supervisors, real services, real kills: what a user relies on, seen from outside through `sup` itself.
+//!
+//! Each test has its own loopback addresses and its own directory, and takes down all that it started.
+
+mod harness;
+mod redis;
+mod redis_client;
+mod ring;
