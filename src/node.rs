@@ -107,6 +107,7 @@ pub struct Node {
     restored_elections: BTreeMap<GroupId, Bytes>,
     joining: Joining,
     leaving: bool,
+    claims_due: Option<Mono>,
     /// Streams that were opened and are not answered. Bounded by the components, which each have few under way.
     requests: BTreeMap<u64, Asker>,
     next_request: u64,
@@ -155,6 +156,7 @@ impl Node {
             unreadable: BTreeMap::new(),
             restored_elections: restored.elections,
             leaving: false,
+            claims_due: None,
             requests: BTreeMap::new(),
             next_request: 0,
             writes: BTreeMap::new(),
@@ -187,11 +189,17 @@ impl Node {
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
         let elections = self.groups.values().filter_map(|group| group.election.deadline());
-        [self.ring.deadline(), self.records.deadline(), self.joining.deadline(), Some(self.next_last_seen)]
-            .into_iter()
-            .flatten()
-            .chain(elections)
-            .min()
+        [
+            self.ring.deadline(),
+            self.records.deadline(),
+            self.joining.deadline(),
+            self.claims_due,
+            Some(self.next_last_seen),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(elections)
+        .min()
     }
 
     /// What is known of the ring.

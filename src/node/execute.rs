@@ -1,5 +1,7 @@
 //! Commands, carried out; and the way from start to ready.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::base::{GroupId, NodeId, Now, Seat};
@@ -9,6 +11,9 @@ use crate::records::{Key, value};
 use super::join::Joining;
 use super::{Command, CommandError, Done, GroupRules, Node, NodeEvent, Output};
 
+/// How long a node that is ready has to say again what it said in its last run.
+const CLAIM_WITHIN: Duration = Duration::from_secs(60);
+
 impl Node {
     pub(super) fn start(&mut self, now: Now) {
         self.show_me();
@@ -16,7 +21,7 @@ impl Node {
         self.take_changed(&keys);
         self.restore_elections(now);
         if self.joining.is_over() {
-            self.outputs.push(Output::Event(NodeEvent::Ready { alone: true }));
+            self.become_ready(now, true);
         }
         self.settle(now);
     }
@@ -66,8 +71,23 @@ impl Node {
 
     fn become_ready(&mut self, now: Now, alone: bool) {
         self.joining = Joining::Over;
+        self.claims_due = Some(now.mono + CLAIM_WITHIN);
         self.outputs.push(Output::Event(NodeEvent::Ready { alone }));
         self.inform_elections(now);
+    }
+
+    /// What an earlier run of this node said and this one has not said again is not true any more: services that were
+    /// unloaded while it was down.
+    pub(super) fn tick_claims(&mut self, now: Now) {
+        if self.claims_due.is_none_or(|due| due > now.mono) {
+            return;
+        }
+        self.claims_due = None;
+        for key in self.records.unclaimed() {
+            if let Err(error) = self.records.delete(now, &key) {
+                self.note(super::Note::RecordRefused { key: key.to_string(), from: self.me, why: error.to_string() });
+            }
+        }
     }
 
     fn inform_elections(&mut self, now: Now) {

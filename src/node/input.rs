@@ -106,6 +106,7 @@ impl Node {
             }
         }
         self.tick_join(now);
+        self.tick_claims(now);
         if self.next_last_seen <= now.mono {
             self.next_last_seen = now.mono + LAST_SEEN_EVERY;
             self.persist(vec![Write::LastSeen(now.wall)]);

@@ -1,1 +1,171 @@
+use std::net::SocketAddr;
+use std::time::Duration;
 
+use super::{Command, CommandError, GroupRules, Input, Node, NodeConfig, NodeEvent, Output, Restored};
+use crate::base::{GroupId, Mono, NodeId, Now, Wall};
+use crate::census::{ConfigStanding, Liveness};
+use crate::records::Write;
+use crate::records::value::{MemberStatus, ServiceState};
+use crate::ring::{Identity, Profile};
+
+fn at(seconds: u64) -> Now {
+    Now { mono: Mono(seconds * 1_000_000), wall: Wall(1_790_000_000_000 + seconds * 1000) }
+}
+
+fn node_with(has_peers: bool) -> Node {
+    let address = SocketAddr::from(([127, 0, 0, 2], 9638));
+    let config = NodeConfig {
+        me: Identity { id: NodeId::from_u128(7), address, generation: 1 },
+        profile: Profile::Local,
+        has_peers,
+        join_timeout: Duration::from_secs(10),
+        max_clock_skew: Duration::from_secs(300),
+        seed: 1,
+    };
+    Node::new(config, Restored { fresh: true, ..Restored::default() }, at(0))
+}
+
+fn group() -> GroupId {
+    "redis.default".parse().unwrap()
+}
+
+fn ready(outputs: &[Output]) -> Option<bool> {
+    outputs.iter().find_map(|output| match output {
+        Output::Event(NodeEvent::Ready { alone }) => Some(*alone),
+        _ => None,
+    })
+}
+
+fn apply(node: &mut Node, seconds: u64, toml: &str, expect: Option<&str>) -> Result<String, CommandError> {
+    let expect = expect.map(str::to_owned);
+    let (result, _) = node.execute(at(seconds), Command::ApplyConfig { group: group(), toml: toml.to_owned(), expect });
+    result.map(|done| done.revision.unwrap())
+}
+
+fn in_force(node: &Node) -> String {
+    node.census().group(&group()).config.as_ref().map(|config| config.toml.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn a_node_without_peers_is_ready_at_once_and_one_with_peers_waits_for_them_and_no_longer_than_its_timeout() {
+    assert_eq!(ready(&node_with(false).handle(at(0), Input::Timer)), Some(true));
+    let mut node = node_with(true);
+    assert_eq!(ready(&node.handle(at(9), Input::Timer)), None);
+    assert_eq!(ready(&node.handle(at(10), Input::Timer)), Some(true));
+    assert!(node.is_ready());
+}
+
+#[test]
+fn a_node_sees_itself_alive() {
+    let node = node_with(false);
+    assert_eq!(node.census().node(NodeId::from_u128(7)).map(|me| me.liveness), Some(Liveness::Alive));
+}
+
+#[test]
+fn an_applied_config_is_in_force_at_once_and_its_write_is_asked_for() {
+    let mut node = node_with(false);
+    let command = Command::ApplyConfig { group: group(), toml: "a = 1\n".to_owned(), expect: None };
+    let (done, outputs) = node.execute(at(1), command);
+    let write = done.unwrap().write;
+    let persisted = outputs.iter().any(|output| match output {
+        Output::Persist { write: number, items } => {
+            Some(*number) == write && items.iter().any(|item| matches!(item, Write::Records(_)))
+        }
+        _ => false,
+    });
+    assert!(persisted, "{outputs:?}");
+    assert_eq!(in_force(&node), "a = 1\n");
+}
+
+#[test]
+fn the_same_config_again_is_no_new_revision() {
+    let mut node = node_with(false);
+    let first = apply(&mut node, 1, "a = 1", None).unwrap();
+    assert_eq!(apply(&mut node, 2, "a = 1", None).unwrap(), first);
+    assert_eq!(node.census().config_history(&group()).len(), 1);
+}
+
+#[test]
+fn a_config_is_refused_when_another_than_the_expected_revision_is_in_force() {
+    let mut node = node_with(false);
+    let first = apply(&mut node, 1, "a = 1", Some("none")).unwrap();
+    let second = apply(&mut node, 2, "a = 2", Some(&first)).unwrap();
+    let error = apply(&mut node, 3, "a = 3", Some(&first)).unwrap_err();
+    assert_eq!(error, CommandError::Expectation { group: group(), expected: first, found: second });
+    assert_eq!(in_force(&node), "a = 2");
+}
+
+#[test]
+fn a_rollback_without_a_revision_goes_back_one_and_with_one_goes_there() {
+    let mut node = node_with(false);
+    let first = apply(&mut node, 1, "a = 1", None).unwrap();
+    apply(&mut node, 2, "a = 2", None).unwrap();
+    apply(&mut node, 3, "a = 3", None).unwrap();
+    let (back, _) = node.execute(at(4), Command::RollbackConfig { group: group(), revision: None });
+    assert!(back.unwrap().changed);
+    assert_eq!(in_force(&node), "a = 2");
+    let (there, _) = node.execute(at(5), Command::RollbackConfig { group: group(), revision: Some(first) });
+    assert!(there.unwrap().changed);
+    assert_eq!(in_force(&node), "a = 1");
+    let standings: Vec<_> = node.census().config_history(&group()).iter().map(|entry| entry.standing).collect();
+    assert_eq!(standings[0], ConfigStanding::Current);
+    assert!(standings[1..].iter().all(|standing| *standing == ConfigStanding::Replaced));
+}
+
+#[test]
+fn a_rollback_to_what_never_was_says_what_there_is() {
+    let mut node = node_with(false);
+    let first = apply(&mut node, 1, "a = 1", None).unwrap();
+    let revision = Some("9-deadbeef".to_owned());
+    let (result, _) = node.execute(at(2), Command::RollbackConfig { group: group(), revision });
+    let text = result.unwrap_err().to_string();
+    assert!(text.contains("9-deadbeef") && text.contains(&first), "{text}");
+}
+
+#[test]
+fn an_unset_config_leaves_the_defaults_in_force_and_its_history_in_place() {
+    let mut node = node_with(false);
+    apply(&mut node, 1, "a = 1", None).unwrap();
+    let (done, _) = node.execute(at(2), Command::UnsetConfig { group: group() });
+    assert!(done.unwrap().changed);
+    assert_eq!(in_force(&node), "");
+    assert_eq!(node.census().config_history(&group()).len(), 2);
+}
+
+#[test]
+fn twenty_revisions_are_kept_and_the_oldest_goes_first() {
+    let mut node = node_with(false);
+    let first = apply(&mut node, 1, "a = 1", None).unwrap();
+    for number in 2..=super::REVISIONS_KEPT as u64 {
+        apply(&mut node, number, &format!("a = {number}"), None).unwrap();
+    }
+    let kept = |node: &Node| node.census().config_history(&group());
+    assert!(kept(&node).iter().any(|entry| entry.revision == first));
+    apply(&mut node, 21, "a = 21", None).unwrap();
+    assert_eq!(kept(&node).len(), super::REVISIONS_KEPT);
+    assert!(!kept(&node).iter().any(|entry| entry.revision == first));
+}
+
+#[test]
+fn a_published_member_is_in_its_groups_view_and_a_withdrawn_one_is_not() {
+    let mut node = node_with(false);
+    let status = Box::new(MemberStatus { state: ServiceState::Up, eligible: true, ..MemberStatus::default() });
+    let rules = GroupRules { min_members: 1, council_size: 5 };
+    let (done, outputs) = node.execute(at(1), Command::Publish { group: group(), status, rules });
+    assert!(done.unwrap().changed);
+    assert!(outputs.contains(&Output::Event(NodeEvent::Group(group()))));
+    assert_eq!(node.census().group(&group()).members.len(), 1);
+    let (done, _) = node.execute(at(2), Command::Withdraw { group: group() });
+    assert!(done.unwrap().changed);
+    assert!(node.census().group(&group()).members.is_empty());
+}
+
+#[test]
+fn a_failed_write_is_reported_once_until_writes_succeed_again() {
+    let mut node = node_with(false);
+    let mut notes = |ok| {
+        let outputs = node.handle(at(1), Input::Persisted { write: 99, ok });
+        outputs.iter().filter(|output| matches!(output, Output::Event(NodeEvent::Note(_)))).count()
+    };
+    assert_eq!([notes(true), notes(false), notes(false), notes(true), notes(true)], [0, 1, 0, 1, 0]);
+}

@@ -169,6 +169,12 @@ impl Scenario {
         if !cluster.run_while_not(healed + HEALING, Cluster::is_whole) {
             let node = (0..hosts).find(|host| cluster.sees_alive(*host) != hosts).unwrap_or_default();
             let (alive, waited_ms) = (cluster.sees_alive(node), since(cluster, healed));
+            for (number, host) in cluster.hosts.iter().enumerate() {
+                let seen = cluster.node(node).and_then(|node| node.census().node(host.id));
+                let line =
+                    format!("node {node} sees node {number} ({:?}) {:?}", host.id, seen.map(|seen| seen.liveness));
+                cluster.trace.say(cluster.at, &line);
+            }
             return Err(Violation::NotWhole { node, alive, all: hosts, waited_ms });
         }
         // The ring is whole, so whoever was paused is back: from here the seat may stay vacant for so long.

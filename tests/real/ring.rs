@@ -7,9 +7,11 @@ fn states(ring: &Ring, of: usize) -> Vec<(usize, String)> {
     let mut states = Vec::new();
     for (number, node) in ring.nodes.iter().enumerate() {
         let Some(members) = node.try_json(&["members"]) else { continue };
-        let member = members["members"].as_array().into_iter().flatten().find(|member| {
-            member["address"].as_str().is_some_and(|text| text.starts_with(&format!("{address}:")))
-        });
+        let member = members["members"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|member| member["address"].as_str().is_some_and(|text| text.starts_with(&format!("{address}:"))));
         let state = member.and_then(|member| member["state"].as_str()).unwrap_or("unknown");
         states.push((number, state.to_owned()));
     }
