@@ -113,6 +113,8 @@ pub(super) struct Driver {
     /// What templates see, or why there is nothing to see.
     context: Result<Arc<Value>, String>,
     context_hash: [u8; 32],
+    /// The group config's revision that `context` was made of.
+    context_revision: Option<String>,
     /// The role that `context` shows.
     told: Told,
     rendered: Option<Arc<Rendered>>,
@@ -177,6 +179,7 @@ impl Driver {
             stale: true,
             context: Err("the plan is not read yet".to_owned()),
             context_hash: [0; 32],
+            context_revision: None,
             told: Told::Follows,
             rendered: None,
             rendered_revision: None,

@@ -80,8 +80,11 @@ impl Driver {
             Inputs { sys: &self.deps.sys, pkg: &loaded.pkg, cfg: &cfg, me: self.deps.me, svc: &svc, binds: &binds };
         let context = context(&inputs);
         let hash = context_hash(&context);
-        let changed = hash != self.context_hash || self.context.is_err();
+        // A revision that changes no value is rendered, too: whoever applied it waits until this member goes by it.
+        let revision = self.config.revision().map(str::to_owned);
+        let changed = hash != self.context_hash || revision != self.context_revision || self.context.is_err();
         self.context_hash = hash;
+        self.context_revision = revision;
         self.context = Ok(Arc::new(context));
         changed
     }

@@ -102,6 +102,7 @@ async fn publish(ring: &RingHandle, group: &GroupId, member: &MemberStatus, rule
 /// What was said last of a service.
 type Said = Option<(ServiceState, Health, Option<u32>, Vec<String>)>;
 
+/// Notices for people; the log has them from the service's own task.
 fn tell(services: &Services, group: &GroupId, said: &mut Said, status: &ServiceStatus) {
     let common = &services.0.common;
     let member = &status.member;
@@ -114,18 +115,16 @@ fn tell(services: &Services, group: &GroupId, said: &mut Said, status: &ServiceS
     };
     if state != Some(member.state) {
         let name = word(member.state);
-        info!(%group, state = name, why = member.why, pid = member.pid, "service state");
         let why = if member.why.is_empty() { String::new() } else { format!(": {}", member.why) };
         tell(format!("{name}{why}"));
     }
     if health.is_some_and(|before| before != member.health) {
         let name = health_word(member.health);
-        info!(%group, health = name, "service health");
         tell(format!("health {name}"));
     }
     for problem in &status.problems {
         if !problems.contains(problem) {
-            warn!(%group, problem, "service problem");
+            warn!(%group, problem, "something is wrong with the service");
             tell(problem.clone());
         }
     }
