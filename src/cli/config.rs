@@ -117,7 +117,8 @@ async fn done(
             out.line(format_args!("{group} {verb} config {revision}, in force on {members} members"))
         })?;
     }
-    out.next(format_args!("sup config history {group}; to undo it: sup config rollback {group}"))?;
+    let undo = if applied.previous.is_some() { "rollback" } else { "unset" };
+    out.next(format_args!("sup config history {group}; to undo it: sup config {undo} {group}"))?;
     Ok(ExitStatus::Done)
 }
 

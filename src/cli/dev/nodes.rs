@@ -104,12 +104,19 @@ impl Node {
     }
 }
 
+/// What a node told.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub by: IpAddr,
+    pub event: Event,
+}
+
 /// All of them.
 pub(super) struct Nodes {
     pub nodes: Vec<Node>,
     dir: Option<TempDir>,
     changed: Arc<Notify>,
-    events: Arc<Mutex<VecDeque<Event>>>,
+    events: Arc<Mutex<VecDeque<Told>>>,
     listeners: JoinSet<()>,
 }
 
@@ -156,7 +163,7 @@ impl Nodes {
     }
 
     /// The last things that the nodes told, oldest first.
-    pub(super) fn events(&self) -> Vec<Event> {
+    pub(super) fn events(&self) -> Vec<Told> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
@@ -166,13 +173,13 @@ impl Nodes {
     }
 
     fn listen(&mut self, node: &Node) {
-        let (client, changed, events) = (node.client(), self.changed.clone(), self.events.clone());
+        let (ip, client, changed, events) = (node.ip, node.client(), self.changed.clone(), self.events.clone());
         self.listeners.spawn(async move {
             loop {
                 if let Ok(mut stream) = client.events(None).await {
                     changed.notify_one();
                     while let Ok(Some(event)) = stream.next().await {
-                        remember(&events, event);
+                        remember(&events, Told { by: ip, event });
                         changed.notify_one();
                     }
                     changed.notify_one();
@@ -276,24 +283,15 @@ async fn sweep(dir: &Path) {
     }
 }
 
-fn remember(events: &Mutex<VecDeque<Event>>, event: Event) {
-    if event.message.is_empty() {
+fn remember(events: &Mutex<VecDeque<Told>>, told: Told) {
+    if told.event.message.is_empty() {
         return;
     }
     let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
-    // Every node tells of the same change: once is enough.
-    if events
-        .iter()
-        .rev()
-        .take(EVENTS)
-        .any(|known| known.message == event.message && known.at.0.0.abs_diff(event.at.0.0) < 5000)
-    {
-        return;
-    }
     if events.len() == EVENTS {
         events.pop_front();
     }
-    events.push_back(event);
+    events.push_back(told);
 }
 
 fn arguments(spec: &Spec, ip: IpAddr, data: &Path) -> Vec<String> {

@@ -12,9 +12,8 @@ use crossterm::{execute, queue};
 
 use super::super::out::{Colour, Out, Tone, health_tone, health_word, state_tone};
 use super::super::table::{Cell, Table};
-use super::nodes::{Nodes, Spec};
+use super::nodes::{Nodes, Spec, Told};
 use super::snapshot::{Snapshot, SupervisorShot};
-use crate::api::shape::Event;
 
 /// The terminal, with nothing else on it. It is as it was before once this is dropped.
 pub(super) struct Screen {
@@ -66,7 +65,7 @@ struct Facts {
     seconds: u64,
     dir: String,
     http: String,
-    events: Vec<Event>,
+    events: Vec<Told>,
     height: usize,
 }
 
@@ -102,9 +101,10 @@ fn lines(spec: &Spec, snapshot: &Snapshot, facts: &Facts) -> Vec<String> {
     if room > 0 && !facts.events.is_empty() {
         lines.extend([String::new(), paint(Tone::Faint, "EVENTS")]);
         let skipped = facts.events.len().saturating_sub(room);
-        lines.extend(facts.events.iter().skip(skipped).map(|event| {
+        lines.extend(facts.events.iter().skip(skipped).map(|Told { by, event }| {
             let time = event.at.to_string();
-            format!("  {}  {}", paint(Tone::Faint, time.get(11..19).unwrap_or_default()), event.message)
+            let head = format!("{}  {by}", time.get(11..19).unwrap_or_default());
+            format!("  {}  {}", paint(Tone::Faint, &head), event.message)
         }));
     }
     lines.extend(hints);
