@@ -35,7 +35,7 @@ pub struct Ballot {
 }
 
 /// A council that is proposed and not yet confirmed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Proposal {
     /// Its ballot, which is also its name.
     pub ballot: Ballot,
@@ -46,7 +46,7 @@ pub struct Proposal {
 }
 
 /// A confirmed council.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Council {
     /// Which genesis it stems from.
     pub genesis: GenesisId,

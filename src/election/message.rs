@@ -19,7 +19,7 @@ pub struct Holding {
 }
 
 /// A message of an election of one group. The envelope names the group and the sender.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ElectionMessage {
     /// Would you grant me this? Binds nobody and persists nothing.
     Canvass {
@@ -118,7 +118,7 @@ pub enum ElectionMessage {
 }
 
 /// Why a voter does not grant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Refusal {
     /// The seat is lent to somebody else.
     Held {
