@@ -14,7 +14,9 @@ impl Driver {
     /// Tells the status, if it has changed.
     pub(super) fn publish(&mut self) {
         let told = self.machine.snapshot();
-        if told.applied || self.revision.is_none() {
+        // A process goes by a revision once its reconfigure hook has ended well; what does not run yet will start with
+        // what was rendered last.
+        if told.applied || told.pid.is_none() {
             self.revision.clone_from(&self.rendered_revision);
         }
         let mut problems = told.problems;
