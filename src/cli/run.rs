@@ -43,7 +43,7 @@ pub(super) fn supervise(settings: Settings, first: Option<StartRequest>) -> Outc
         Ok(code) if code == ExitCode::SUCCESS => Ok(ExitStatus::Done),
         // It has said why.
         Ok(_) => Ok(ExitStatus::Failed),
-        Err(error) => Err(Problem::caused(ProblemKind::Internal, &error).into()),
+        Err(error) => Err(Problem::from(error).into()),
     }
 }
 

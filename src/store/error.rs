@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another supervisor runs on this directory. Nothing was changed; stop that one, or use another directory.
-    #[error("the data directory {} is in use by {}: stop that supervisor, or give this one its own --data", dir.display(), holder(*pid))]
+    #[error("the data directory {} is in use by {}: stop that supervisor, or give this one its own --data-dir", dir.display(), holder(*pid))]
     Locked {
         /// The directory.
         dir: PathBuf,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::ringloop::RingStartError;
 use crate::api::server::BindError as SocketError;
+use crate::api::{Problem, ProblemKind};
 use crate::store::StoreError;
 
 /// The supervisor could not start, or found that it must not go on.
@@ -70,7 +71,17 @@ pub enum RunError {
     },
     /// The service that was to be started first cannot be. Only where the supervisor was started for it.
     #[error("{}", .0.detail)]
-    First(crate::api::Problem),
+    First(Problem),
+}
+
+impl From<RunError> for Problem {
+    /// As the command line tells it: a service that could not be started tells what is wrong with it itself.
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::First(problem) => problem,
+            other => Self::new(ProblemKind::Internal, chain(&other)),
+        }
+    }
 }
 
 /// An error and everything that caused it, outermost first.
@@ -87,4 +98,43 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::{RunError, chain};
+    use crate::api::{Problem, ProblemKind};
+    use crate::net::{BindError, Transport};
+    use crate::supervisor::RingStartError;
+
+    #[test]
+    fn a_port_in_use_is_told_once_with_its_holder_and_what_to_do() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let holder = Some("redis-server (pid 12)".to_owned());
+        let bind = BindError::InUse { address, transport: Transport::Tcp, holder };
+        let problem = Problem::from(RunError::from(RingStartError::from(bind)));
+        assert_eq!(
+            problem.detail,
+            format!(
+                "cannot listen on {address} (TCP): the port is in use by redis-server (pid 12); stop that, or choose \
+                 another address"
+            )
+        );
+    }
+
+    #[test]
+    fn a_service_that_cannot_be_started_first_is_told_as_its_own_problem() {
+        let problem = Problem::new(ProblemKind::UnknownPlan, "there is no plan").next("make one");
+        assert_eq!(Problem::from(RunError::First(problem.clone())), problem);
+    }
+
+    #[test]
+    fn causes_follow_their_effects() {
+        let source = std::io::Error::other("no room");
+        let error = RunError::DataDir { path: "/x".into(), source };
+        assert_eq!(chain(&error), "cannot make the data directory /x; name another one by --data-dir: no room");
+    }
 }

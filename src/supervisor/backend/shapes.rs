@@ -38,9 +38,6 @@ pub(super) fn service(status: &ServiceStatus, here: &Here, detail: Detail) -> Se
         Detail::Summary => (Vec::new(), Vec::new()),
         Detail::Full => (hooks(status), files(status)),
     };
-    let complaints = status.problems.iter().map(String::as_str);
-    let why: Vec<&str> =
-        Some(member.why.as_str()).filter(|why| !why.is_empty()).into_iter().chain(complaints).collect();
     Service {
         service: spec.service.clone(),
         group: spec.group_id(),

@@ -19,7 +19,7 @@ use super::peers::{self, Resolved};
 use super::{Gauges, RingEvent};
 use crate::base::{GroupId, Mono, Seat};
 use crate::net::{self, Datagrams, Dialer, Inbound, STREAMS_MAX, Sockets};
-use crate::node::{Command, Input, Node, NodeEvent, Output};
+use crate::node::{Command, Done, Input, Node, NodeEvent, Output};
 use crate::ring::{ProbeOutcome, Profile, StreamError};
 use crate::store::worker::{Job, Report};
 use crate::supervisor::clock;
@@ -55,6 +55,12 @@ pub(super) struct Wires {
     pub gauges: Arc<Gauges>,
 }
 
+/// An answer that waits for its write.
+struct HeldAnswer {
+    done: Done,
+    reply: oneshot::Sender<Result<Done, AskError>>,
+}
+
 /// Whether the loop goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
@@ -77,8 +83,8 @@ pub(super) struct Driver {
     inbound: mpsc::Receiver<Inbound>,
     alarm: Alarm,
     outbox: Outbox,
-    /// Who waits for a write: the write, the answer that it holds back.
-    durable: BTreeMap<u64, Vec<(crate::node::Done, oneshot::Sender<Result<crate::node::Done, AskError>>)>>,
+    /// Answers that a write holds back.
+    durable: BTreeMap<u64, Vec<HeldAnswer>>,
     /// The stream whose request the node is looking at. It answers at once or never.
     asked: Option<(u64, oneshot::Sender<Bytes>)>,
     next_conn: u64,
@@ -212,7 +218,7 @@ impl Driver {
                 let (result, outputs) = self.node.execute(clock::now(), *command);
                 match result {
                     Ok(done) => match done.write {
-                        Some(write) => self.durable.entry(write).or_default().push((done, reply)),
+                        Some(write) => self.durable.entry(write).or_default().push(HeldAnswer { done, reply }),
                         None => drop(reply.send(Ok(done))),
                     },
                     Err(error) => drop(reply.send(Err(error.into()))),
@@ -256,7 +262,7 @@ impl Driver {
         } else {
             self.outbox.failed(write);
         }
-        for (done, reply) in waiting {
+        for HeldAnswer { done, reply } in waiting {
             drop(reply.send(if ok { Ok(done) } else { Err(AskError::NotDurable) }));
         }
         self.feed(Input::Persisted { write, ok });
@@ -349,7 +355,7 @@ impl Driver {
             // The disk hangs. What depends on this write must not happen, and the loop must not wait.
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
                 self.outbox.failed(write);
-                for (_, reply) in self.durable.remove(&write).unwrap_or_default() {
+                for HeldAnswer { reply, .. } in self.durable.remove(&write).unwrap_or_default() {
                     drop(reply.send(Err(AskError::NotDurable)));
                 }
                 self.pending.push_back(Input::Persisted { write, ok: false });

@@ -129,14 +129,17 @@ pub enum SettingsError {
     },
 }
 
+/// The values of one setting, and where they are from.
+type Said = (Vec<String>, Origin);
+
 /// For each setting, the values of the strongest source that has any.
 pub(super) struct Layers {
-    values: BTreeMap<Key, (Vec<String>, Origin)>,
+    values: BTreeMap<Key, Said>,
 }
 
 impl Sources<'_> {
     pub(super) fn read(&self) -> Result<Layers, SettingsError> {
-        let mut values: BTreeMap<Key, (Vec<String>, Origin)> = Key::ALL
+        let mut values: BTreeMap<Key, Said> = Key::ALL
             .iter()
             .map(|key| (*key, (key.default_values().iter().map(|&text| text.to_owned()).collect(), Origin::Default)))
             .collect();
@@ -180,7 +183,7 @@ fn split(key: Key, text: &str) -> Vec<String> {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<(Key, (Vec<String>, Origin))>, SettingsError> {
+fn read_file(path: &Path) -> Result<Vec<(Key, Said)>, SettingsError> {
     let read = |source| SettingsError::Read { path: path.to_owned(), source };
     let bytes = fs::metadata(path).map_err(read)?.len();
     if bytes > FILE_BYTES {
