@@ -1,7 +1,8 @@
 //! Starts supervisors on loopback addresses of their own, asks them things, kills them, and cleans up.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -82,6 +83,8 @@ impl Ring {
     /// The same, on another profile.
     pub fn with_profile(count: usize, profile: &'static str) -> Self {
         let dir = tempfile::Builder::new().prefix("sup-test-").tempdir().expect("a temporary directory");
+        // A service that runs as a user of its own has to get through to its directories.
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("its permissions can be set");
         let nodes = (0..count).map(|number| Node::new(dir.path(), number)).collect();
         Self { dir, nodes, profile }
     }
@@ -206,6 +209,12 @@ impl Node {
             let _already_gone = child.kill();
             child.wait().expect("the supervisor can be reaped");
         }
+    }
+
+    /// Kills by force all that runs on this node, as if its machine had lost power.
+    pub fn crash(&mut self) {
+        self.kill();
+        kill_all_of(&self.data);
     }
 
     /// Sends the supervisor a signal.

@@ -6,3 +6,4 @@ mod harness;
 mod redis;
 mod redis_client;
 mod ring;
+mod web;
