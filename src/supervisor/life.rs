@@ -153,7 +153,6 @@ fn make_data_dir(path: &Path) -> Result<(), RunError> {
 }
 
 async fn open_doors(settings: &Settings) -> Result<Doors, RunError> {
-    let local = bind_unix(&settings.socket)?;
     let http = match settings.listen_http {
         ListenHttp::Off => None,
         ListenHttp::On(address) => Some(TcpListener::bind(address).await.map_err(|source| match source.kind() {
@@ -161,6 +160,8 @@ async fn open_doors(settings: &Settings) -> Result<Doors, RunError> {
             _ => RunError::Http { address, source },
         })?),
     };
+    // Last, since it is the one that would be left behind.
+    let local = bind_unix(&settings.socket)?;
     Ok(Doors { local, http })
 }
 

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use crate::api::shape::{
     Bind, FileHash, GroupMember, HealthReport, HookReport, MemberServiceState, MemberState, Service,
 };
-use crate::base::{Name, NodeId, Wall};
+use crate::base::{Name, NodeId};
 use crate::records::value::{Health, Strategy, Topology};
 use crate::service::{ServiceSpec, ServiceStatus};
+use crate::supervisor::clock;
 
 /// The hook whose output is that of the health check.
 const HEALTH_CHECK: &str = "health-check";
@@ -126,7 +127,7 @@ pub(super) fn broken(me: NodeId, address: SocketAddr, service: &Name, why: Strin
             release: String::new(),
             config_revision: None,
             pid: None,
-            since: Wall(0).into(),
+            since: clock::now().wall.into(),
             restarts: 0,
             node_state: MemberState::Alive,
         },
