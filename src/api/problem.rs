@@ -115,6 +115,8 @@ kinds! {
     MissingRequirement = "missing-requirement", 422, Refused, "Something that the plan needs is missing";
     /// A service cannot run until a person changes something.
     ServiceFailed = "service-failed", 409, Failed, "The service cannot run";
+    /// The group's desired state is down, and what was asked of one member does not change that.
+    StoppedEverywhere = "stopped-everywhere", 409, Refused, "Stopped everywhere";
     /// It failed in a way that nobody foresaw.
     Internal = "internal", 500, Failed, "Failed";
     /// This version cannot do that.

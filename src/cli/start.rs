@@ -62,11 +62,32 @@ pub(super) async fn load(client: &Client, settings: &Settings, args: &StartArgs,
         return Ok(ExitStatus::Done);
     }
     let name = started.service.clone();
-    let up = watch.until(out, async || Ok(is_up(client.service(&name).await?)?)).await;
+    let look = async || {
+        let service = client.service(&name).await?;
+        if service.member.state == MemberServiceState::Down {
+            not_stopped_everywhere(client, &service.group).await?;
+        }
+        is_up(service)
+    };
+    let up = watch.until(out, look).await;
     let up = up.map_err(|failure| explained(failure, &started.group))?;
     out.result(&up, |out| out.line(format_args!("{} is up{}", up.group, process(&up))))?;
     out.next(format_args!("sup group show {}, sup logs {} -f", up.group, up.service))?;
     Ok(ExitStatus::Done)
+}
+
+/// That a service is down because its group is to be: it stays down, however long one waits.
+async fn not_stopped_everywhere(client: &Client, group: &GroupId) -> Result<(), Problem> {
+    match client.group(group).await {
+        Ok(view) if view.desired.state == DesiredState::Down => {
+            let detail = format!("{group} was stopped everywhere: this member is loaded, and stays down, too");
+            Err(Problem::new(ProblemKind::StoppedEverywhere, detail)
+                .next(format!("sup start {} --everywhere, to start all its members", group.service)))
+        }
+        Ok(_) => Ok(()),
+        Err(problem) if problem.kind == ProblemKind::UnknownGroup => Ok(()),
+        Err(problem) => Err(problem),
+    }
 }
 
 /// Whether a service that is to be up is.

@@ -2,6 +2,7 @@
 
 use std::fs::{File, Permissions};
 use std::net::Ipv4Addr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -72,6 +73,18 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 /// A plan that ships.
 pub fn plan(name: &str) -> String {
     format!("{}/plans/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A plan of the test's own, in this directory: its files by their paths, hooks executable.
+pub fn write_plan(dir: &Path, files: &[(&str, &str)]) -> String {
+    for (path, text) in files {
+        let path = dir.join(path);
+        std::fs::create_dir_all(path.parent().expect("a file is in a directory")).expect("the directory is made");
+        std::fs::write(&path, text).expect("the file is written");
+        let mode = if path.parent().is_some_and(|dir| dir.ends_with("hooks")) { 0o755 } else { 0o644 };
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).expect("its mode is set");
+    }
+    dir.to_str().expect("a temporary directory has a plain name").to_owned()
 }
 
 impl Ring {
@@ -188,6 +201,8 @@ impl Node {
             .args(["--data-dir".as_ref(), self.data.as_os_str()])
             .args(["--listen-gossip", &self.ip.to_string(), "--listen-http", &format!("{}:9631", self.ip)])
             .arg("--insecure-http")
+            // Not in the repository: a plan is only found there by its path.
+            .current_dir(self.data.parent().expect("the data is in the test's directory"))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle of the log"))
             .stderr(log)
@@ -246,7 +261,9 @@ impl Node {
 
     /// Runs `sup ARGS` against this node with this on its standard input.
     pub fn sup_with_input(&self, args: &[&str], input: &str) -> Answer {
-        run(Command::new(SUP).args(args).arg("--data-dir").arg(&self.data), input)
+        let mut command = Command::new(SUP);
+        command.args(args).arg("--data-dir").arg(&self.data);
+        run(command.current_dir(self.data.parent().expect("the data is in the test's directory")), input)
     }
 
     /// Runs `sup ARGS --json` against this node; none if it fails.
@@ -326,16 +343,32 @@ pub fn is_alive(pid: i32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z') && !rest.starts_with('X'))
 }
 
-/// Kills whatever still has something of `dir` in its command line or as its directory: shims and their services.
+/// Kills whatever still has something of `dir` open, in its command line, or as its directory: shims, which stay until
+/// somebody asks how their service ended, and services with all that they started.
 fn kill_all_of(dir: &Path) {
+    // What was started in the meantime is found the next time.
+    while processes_of(dir).into_iter().filter(|pid| kill(*pid, Signal::SIGKILL).is_ok()).count() > 0 {
+        std::thread::park_timeout(PACE);
+    }
+}
+
+fn processes_of(dir: &Path) -> Vec<Pid> {
     let marker = dir.to_string_lossy().into_owned();
+    let is_marked = |text: &[u8]| String::from_utf8_lossy(text).contains(&marker);
+    let leads_there = |link: &Path| std::fs::read_link(link).is_ok_and(|to| is_marked(to.as_os_str().as_bytes()));
+    let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let inside = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
-        if inside || String::from_utf8_lossy(&command).contains(&marker) {
-            // It may be gone by now.
-            let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        if pid == Pid::this().as_raw() || !is_alive(pid) {
+            continue;
+        }
+        let mut files = std::fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten();
+        let is_of_dir = std::fs::read(entry.path().join("cmdline")).is_ok_and(|command| is_marked(&command))
+            || leads_there(&entry.path().join("cwd"))
+            || files.any(|file| leads_there(&file.path()));
+        if is_of_dir {
+            found.push(Pid::from_raw(pid));
         }
     }
+    found
 }

@@ -2,7 +2,9 @@
 //!
 //! Each test has its own loopback addresses and its own directory, and takes down all that it started.
 
+mod demo;
 mod harness;
+mod http;
 mod redis;
 mod redis_client;
 mod ring;

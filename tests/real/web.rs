@@ -1,7 +1,6 @@
 //! haproxy in front of nginx by a bind: who is sent to, and what those who ask notice of it.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -11,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::harness::{Node, Ring, is_alive, plan, wait_for, wait_until};
+use crate::http;
 
 /// The node with haproxy; the others have nginx.
 const FRONT: usize = 0;
@@ -57,16 +57,10 @@ fn wait_server(ring: &Ring, number: usize, wanted: bool, began: Instant, what: &
 
 /// `GET /` of haproxy, on a connection of its own: the body.
 fn get(ip: Ipv4Addr) -> Result<String, String> {
-    let in_words = |error: std::io::Error| error.to_string();
-    let address = SocketAddr::from((ip, 8000));
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).map_err(in_words)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(in_words)?;
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n").map_err(in_words)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(in_words)?;
-    match answer.split_once("\r\n\r\n") {
-        Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => Ok(body.to_owned()),
-        Some(_) | None => Err(format!("{answer:?}")),
+    match http::get((ip, 8000), "/") {
+        Ok(response) if response.status == 200 => Ok(response.body),
+        Ok(response) => Err(format!("{response:?}")),
+        Err(error) => Err(error.to_string()),
     }
 }
 

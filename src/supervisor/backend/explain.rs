@@ -3,7 +3,7 @@
 use crate::api::shape::{Event, Explanation, MemberServiceState, Target};
 use crate::base::{NodeId, Seat};
 use crate::census::{ElectionState, GroupView, Liveness, MemberView};
-use crate::records::value::{DesiredState, Health, ServiceState};
+use crate::records::value::{DesiredState, Health, MemberStatus, ServiceState};
 use crate::service::ServiceStatus;
 
 /// How many of the last notices are told.
@@ -22,9 +22,9 @@ pub(super) fn explain(
     if let Some(status) = status {
         sentences.push(here(status));
         sentences.extend(status.problems.iter().map(|problem| sentence(problem)));
-        next = next_for(status);
+        next = next_for(status, view);
     }
-    if view.desired.as_ref().is_some_and(|desired| desired.state == DesiredState::Down) {
+    if is_down_everywhere(view) {
         sentences.push(format!("Somebody stopped {} everywhere; members that come later stay down, too.", view.group));
     }
     sentences.extend(leadership(me, view));
@@ -40,8 +40,16 @@ pub(super) fn explain(
     Explanation { target: target.to_string(), sentences, next }
 }
 
-/// Makes a sentence of a text that begins in lower case.
+fn is_down_everywhere(view: &GroupView) -> bool {
+    view.desired.as_ref().is_some_and(|desired| desired.state == DesiredState::Down)
+}
+
+/// Makes a sentence of a text that begins in lower case. A file's name is left as it is.
 fn sentence(text: &str) -> String {
+    let is_word = text.split(' ').next().is_some_and(|word| word.chars().all(|c| c.is_alphabetic() || c == '-'));
+    if !is_word {
+        return format!("{text}{}", if text.ends_with(['.', '!', '?']) { "" } else { "." });
+    }
     let mut chars = text.chars();
     let first: String = chars.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
     let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
@@ -51,7 +59,6 @@ fn sentence(text: &str) -> String {
 fn here(status: &ServiceStatus) -> String {
     let member = &status.member;
     let service = &status.spec.service;
-    let state = MemberServiceState::from(member.state).as_str();
     let why = if member.why.is_empty() { String::new() } else { format!(": {}", member.why) };
     match (member.state, member.health) {
         (ServiceState::Up, Health::Critical) => {
@@ -60,14 +67,28 @@ fn here(status: &ServiceStatus) -> String {
         (ServiceState::Up, Health::Warning) => format!("{service} runs here, with a warning of its health check{why}."),
         (ServiceState::Up, Health::Ok) => format!("{service} is up here and healthy{why}."),
         (ServiceState::Up, Health::Unknown) => format!("{service} is up here; its health is not known yet{why}."),
-        _ => format!("{service} is {state} here{why}."),
+        (ServiceState::Failed, _) => format!("{service} cannot run here{why}."),
+        (ServiceState::Backoff, _) => format!("{service} has ended here, and will be started again{why}."),
+        _ => format!("Here {service} is {}.", doing(member)),
     }
 }
 
-fn next_for(status: &ServiceStatus) -> Option<String> {
+/// What a member does, with why, as what follows "it is".
+fn doing(member: &MemberStatus) -> String {
+    let state = MemberServiceState::from(member.state).as_str();
+    match member.why.as_str() {
+        "" => state.to_owned(),
+        // "waiting: waiting for ..." says it twice.
+        why if why.starts_with(state) => why.to_owned(),
+        why => format!("{state}: {why}"),
+    }
+}
+
+fn next_for(status: &ServiceStatus, view: &GroupView) -> Option<String> {
     let service = &status.spec.service;
     match (status.member.state, status.member.health) {
-        (ServiceState::Down, _) => Some(format!("sup start {}", status.spec.plan.display())),
+        (ServiceState::Down, _) if is_down_everywhere(view) => Some(format!("sup start {service} --everywhere")),
+        (ServiceState::Down, _) => Some(format!("sup start {service}")),
         (ServiceState::Backoff | ServiceState::Failed, _) | (_, Health::Critical | Health::Warning) => {
             Some(format!("sup logs {service} -n 50"))
         }
@@ -116,13 +137,15 @@ fn members(view: &GroupView) -> Vec<String> {
     let mut sentences = vec![format!("{serving} of the {total} members of {} serve.", view.group)];
     let troubled = |member: &&MemberView| !member.serves();
     for member in view.members.values().filter(troubled) {
-        let state = MemberServiceState::from(member.status.state).as_str();
         let what = match (member.node.liveness, member.status.health) {
             (Liveness::Down, _) => "its node is down".to_owned(),
             (Liveness::Left, _) => "its node left".to_owned(),
             (_, Health::Critical) => "its health check says critical".to_owned(),
-            _ if member.status.why.is_empty() => format!("it is {state}"),
-            _ => format!("it is {state}: {}", member.status.why),
+            _ => match (member.status.state, &member.status.why) {
+                (ServiceState::Failed, why) => format!("it cannot run: {why}"),
+                (ServiceState::Backoff, why) => format!("it has ended, and will be started again: {why}"),
+                _ => format!("it is {}", doing(&member.status)),
+            },
         };
         sentences.push(format!("{} ({}) does not: {what}.", member.node.address, member.node.id.short()));
     }
@@ -180,7 +203,7 @@ mod tests {
             [
                 "The leader of redis.default is this node, in term 4.",
                 "1 of the 2 members of redis.default serve.",
-                "127.0.0.2:9638 (00000000) does not: it is backoff: exited with 1.",
+                "127.0.0.2:9638 (00000000) does not: it has ended, and will be started again: exited with 1.",
             ]
         );
         assert_eq!(explained.next.as_deref(), Some("sup group show redis.default"));
@@ -196,7 +219,7 @@ mod tests {
         let explained = explain(&"redis".parse().unwrap(), ME, Some(&status), &view(), &[]);
         assert_eq!(
             explained.sentences[..2],
-            ["redis is failed here: redis-server is not installed.", "User.toml: no."]
+            ["redis cannot run here: redis-server is not installed.", "user.toml: no."]
         );
         assert_eq!(explained.next.as_deref(), Some("sup logs redis -n 50"));
     }
@@ -211,6 +234,16 @@ mod tests {
         };
         let explained = explain(&"redis.default".parse().unwrap(), ME, None, &view, &[]);
         assert_eq!(explained.sentences[..2], ["redis.default cannot elect a leader.", "Waiting for 1 more member."]);
+    }
+
+    #[test]
+    fn a_service_that_waits_says_so_once() {
+        let spec = Arc::new(ServiceSpec::new("redis".parse().unwrap(), "/p".into()));
+        let mut status = ServiceStatus::loaded(&spec, Now::default());
+        status.member.state = ServiceState::WaitingForBinds;
+        status.member.why = "waiting for bind backend".to_owned();
+        let explained = explain(&"redis".parse().unwrap(), ME, Some(&status), &view(), &[]);
+        assert_eq!(explained.sentences[0], "Here redis is waiting for bind backend.");
     }
 
     #[test]
