@@ -48,8 +48,14 @@ pub(super) struct GroupEntry {
 }
 
 impl GroupEntry {
+    /// Nothing is known of it. What is dropped then does not come again: records tell only of their changes.
     fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.configs.is_empty() && self.desired.is_none() && self.elections.is_empty()
+        !self.is_shown() && self.seats.is_empty() && self.council.is_none()
+    }
+
+    /// There is something about it that people want to see.
+    fn is_shown(&self) -> bool {
+        !(self.members.is_empty() && self.configs.is_empty() && self.desired.is_none() && self.elections.is_empty())
     }
 }
 
@@ -256,7 +262,7 @@ impl Census {
 
     /// All groups that have members, a config or a desired state, in the order of their names.
     pub fn group_ids(&self) -> impl Iterator<Item = &GroupId> {
-        self.groups.iter().filter(|(_, entry)| !entry.is_empty()).map(|(group, _)| group)
+        self.groups.iter().filter(|(_, entry)| entry.is_shown()).map(|(group, _)| group)
     }
 
     /// All nodes, by id.

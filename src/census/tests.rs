@@ -122,6 +122,19 @@ fn of_itself_a_node_believes_its_lease_and_not_what_is_said() {
     assert!(census.group(&group()).members[&ME].leader);
 }
 
+#[test]
+fn who_leads_is_known_before_any_member_is() {
+    let mut census = Census::new(ME);
+    census.watch(&group());
+    seat(&mut census, Some(OTHER), 4);
+    drop(census.refresh());
+    assert_eq!(census.group_ids().count(), 0);
+    census.set_node(OTHER, address(2), Liveness::Alive);
+    assert_eq!(census.apply(&record(Key::service(&group(), OTHER), 1, &up())), Ok(None));
+    assert_eq!(census.refresh().groups, [group()]);
+    assert!(census.group(&group()).members[&OTHER].leader);
+}
+
 fn revision(sequence: u64, parent: Option<&str>, toml: &str) -> ConfigRevision {
     ConfigRevision { sequence, parent: parent.map(str::to_owned), toml: toml.to_owned(), ..ConfigRevision::default() }
 }

@@ -381,7 +381,8 @@ impl Machine {
             | Phase::Starting
             | Phase::Up
             | Phase::Backoff => true,
-            Phase::Ending(then) | Phase::PostStop(then) => then.keeps_seat(),
+            Phase::Ending(then) => then.keeps_seat() || self.leads(),
+            Phase::PostStop(then) => then.keeps_seat(),
             Phase::Loading
             | Phase::Waiting(Gate::Ring | Gate::Binds)
             | Phase::Installing
@@ -390,6 +391,12 @@ impl Machine {
             | Phase::Failed(_)
             | Phase::Unloaded => false,
         }
+    }
+
+    /// Whether the process may still do what only a leader's may: its seat is not given back before it is gone, or two
+    /// would take writes at once.
+    fn leads(&self) -> bool {
+        matches!(self.process, Process::Runs { .. }) && matches!(self.role, Role::Leader(_))
     }
 
     /// Why the process should not run; none if it should.

@@ -31,10 +31,9 @@ use super::settings::{ListenHttp, Settings};
 use super::{advertise, clock};
 use crate::api::server::{self, Limits, bind_unix};
 use crate::api::shape::{EventKind, StartRequest};
-use crate::base::{GroupId, Seat};
 use crate::census::Liveness;
 use crate::net::{Transport, holder};
-use crate::node::{Command, Node, NodeConfig, NodeEvent, Note, Restored};
+use crate::node::{Command, NodeConfig, NodeEvent, Note, Restored};
 use crate::records::value::NodeFacts;
 use crate::ring::Identity;
 use crate::store::{Loaded, MovedAside, Store};
@@ -315,15 +314,17 @@ async fn wait_for_end(mut signals: Signals, end: &CancellationToken) -> Signals 
 }
 
 async fn shut_down(mut signals: Signals, ring: &RingHandle, services: &Services, usurped: bool) {
-    resign(ring).await;
-    tokio::select! {
-        () = services.stop_all() => {}
+    // A seat is given back when its service's process is gone, and not before: two would take writes at once.
+    let stopped = tokio::select! {
+        () = services.stop_all() => true,
         name = signals.end() => {
             warn!(signal = name, "told again to end: not waiting for services; their processes run on under their shims");
+            false
         }
-    }
-    // The other process has the same id: a farewell would be taken for its own.
-    if usurped {
+    };
+    // Processes that run on keep what was lent to them until their leases end, and the ring learns of this node's end
+    // as of a crash. And a farewell of a process that was usurped would be taken for the other's.
+    if usurped || !stopped {
         return;
     }
     ring.execute(Command::Leave).await.ok();
@@ -336,22 +337,5 @@ async fn shut_down(mut signals: Signals, ring: &RingHandle, services: &Services,
             () = sleep(LINGER) => {}
             _ = signals.end() => {}
         }
-    }
-}
-
-/// Gives up every seat, so that successors are found while services stop.
-async fn resign(ring: &RingHandle) {
-    let held = ring.look(|node: &Node| {
-        let held = |group: &GroupId| {
-            let seats = [Seat::Leader, Seat::Updater, Seat::Steward];
-            let group = group.clone();
-            seats.into_iter().filter(move |seat| node.holds(&group, seat).is_some()).collect::<Vec<_>>()
-        };
-        let groups = node.census().group_ids();
-        groups.flat_map(|group| held(group).into_iter().map(|seat| (group.clone(), seat))).collect::<Vec<_>>()
-    });
-    for (group, seat) in held.await.unwrap_or_default() {
-        // One that was lost meanwhile needs no resigning.
-        ring.execute(Command::Resign { group, seat }).await.ok();
     }
 }

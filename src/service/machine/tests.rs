@@ -284,6 +284,16 @@ fn it_gives_up_when_told_to_and_a_person_starts_it_again() {
 }
 
 #[test]
+fn a_leader_that_is_stopped_keeps_its_seat_until_its_process_is_gone() {
+    let mut rig = Rig::up(led(&[HookName::PostStop]), Role::Leader(Term(1)));
+    rig.tell(Event::Command(Command::Stop));
+    assert_eq!(rig.state(), ServiceState::Stopping);
+    assert!(rig.machine.snapshot().eligible);
+    rig.tell(killed());
+    assert!(!rig.machine.snapshot().eligible, "it need not wait for its post-stop hook");
+}
+
+#[test]
 fn a_stop_ends_the_process_first_then_runs_post_stop_and_then_is_done() {
     let mut rig = Rig::up(settings(&[HookName::PostStop]), Role::Standalone);
     rig.tell(Event::Command(Command::Stop));
