@@ -113,8 +113,11 @@ fn large_ring(nodes: usize) -> ExitCode {
     }
     let whole = cluster.is_whole();
     println!("{nodes} nodes: every view complete: {whole}, after {at:?} of virtual time");
+    // Until the news of the joins is old.
+    at += Duration::from_secs(30);
+    cluster.run_until(at);
     let (bytes, datagrams) = (cluster.datagram_bytes, cluster.datagrams);
-    let idle = Duration::from_secs(30);
+    let idle = Duration::from_secs(20);
     cluster.run_until(at + idle);
     let per_node = |sum: u64| sum as f64 / nodes as f64 / idle.as_secs_f64();
     println!(

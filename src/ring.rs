@@ -18,6 +18,7 @@
 //! | `watch` | each node pings its successor, so that every member is looked at once a period |
 //! | `opinion` | the second opinion before a death sentence: who was asked, what they said, the verdict |
 //! | `suspicion` | driving opinions and suspicions to withdrawal or death |
+//! | `hearsay` | suspicions that nobody here drives to an end: the suspect is asked |
 //! | `news` | deaths and departures, told directly and passed on |
 //! | `exchange` | push/pull of the membership over streams: at join, periodically, with the dead |
 //! | `rejoin` | finding the ring again when alone |
@@ -35,6 +36,7 @@
 mod action;
 mod alarm;
 mod exchange;
+mod hearsay;
 mod identity;
 mod machine;
 mod message;

@@ -54,6 +54,10 @@ impl Node {
     fn drain_ring(&mut self, now: Now) -> bool {
         let actions = self.ring.drain();
         let busy = !actions.is_empty();
+        // Once for all of them: in a storm of joins one exchange brings hundreds.
+        if actions.iter().any(|action| matches!(action, RingAction::Event(event) if changes_peers(event))) {
+            self.peers_changed(now);
+        }
         for action in actions {
             match action {
                 RingAction::Send { to, msg } => self.send(to, &Packet::Ring(msg), None),
@@ -78,7 +82,6 @@ impl Node {
         match event {
             RingEvent::Up { member, .. } => {
                 self.show(&member);
-                self.peers_changed(now);
                 if member.id != self.me {
                     self.note(Note::MemberUp { node: member.id, address: member.address });
                     self.found(now, member.id);
@@ -94,7 +97,6 @@ impl Node {
             }
             RingEvent::Down { id, how } => {
                 self.show_id(id);
-                self.peers_changed(now);
                 let how = match how {
                     DownHow::Refused => "its port refuses connections",
                     DownHow::Timeout => "it does not answer",
@@ -104,7 +106,6 @@ impl Node {
             }
             RingEvent::Left { id } => {
                 self.show_id(id);
-                self.peers_changed(now);
                 self.note(Note::MemberLeft { node: id });
             }
             RingEvent::Moved { id, address } => {
@@ -205,5 +206,17 @@ impl Node {
             self.outputs.push(Output::Event(NodeEvent::Group(group)));
         }
         busy
+    }
+}
+
+/// Whether other members count now than before.
+fn changes_peers(event: &RingEvent) -> bool {
+    match event {
+        RingEvent::Up { .. } | RingEvent::Down { .. } | RingEvent::Left { .. } => true,
+        RingEvent::Suspect { .. }
+        | RingEvent::Refuted { .. }
+        | RingEvent::Moved { .. }
+        | RingEvent::Renewed { .. }
+        | RingEvent::Usurped { .. } => false,
     }
 }

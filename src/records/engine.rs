@@ -248,7 +248,9 @@ impl Records {
 
     /// Whom to spread to and repair with.
     pub fn set_peers(&mut self, now: Now, alive: &[NodeId]) {
-        let peers: BTreeSet<NodeId> = alive.iter().copied().filter(|&peer| peer != self.me).collect();
+        let mut peers: Vec<NodeId> = alive.iter().copied().filter(|&peer| peer != self.me).collect();
+        peers.sort_unstable();
+        peers.dedup();
         let added: Vec<NodeId> = peers.iter().copied().filter(|peer| self.peers.binary_search(peer).is_err()).collect();
         if !added.is_empty() && peers.len() <= GREETING_RING {
             // After a partition, say: each may know what the other missed. In a large ring this would be a flood.
@@ -256,7 +258,7 @@ impl Records {
             let soon = now.mono + (self.config.repair_interval / 10).mul_f64(self.rng.random());
             self.repair_at = self.repair_at.map(|at| at.min(soon));
         }
-        self.peers = peers.into_iter().collect();
+        self.peers = peers;
     }
 
     /// A datagram came.

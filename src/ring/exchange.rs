@@ -43,8 +43,10 @@ pub(super) enum Errand {
     Compare,
     /// To tell what the other one lacked, or to look whether a dead member is back: whatever comes is taken.
     Exchange,
-    /// To have a suspect refute the suspicion.
+    /// To have a suspect that accepted a connect just now refute the suspicion.
     Refute { suspect: Identity },
+    /// To have a suspect refute a suspicion that nobody else brings to an end.
+    Plead { suspect: Identity },
 }
 
 impl Ring {
@@ -86,6 +88,7 @@ impl Ring {
         let response = match (result, errand) {
             (Ok(response), _) => response,
             (Err(StreamError::Timeout), Errand::Refute { suspect }) => return self.freeze(now, suspect),
+            (Err(_), Errand::Plead { suspect }) => return self.open_opinion(now, suspect),
             // Whoever could not be reached is tried again by the round that tried it.
             (Err(_), _) => return,
         };
@@ -104,7 +107,11 @@ impl Ring {
                             self.exchange_with(from.identity.address, missing, Errand::Exchange);
                         }
                     }
-                    Errand::Compare | Errand::Join { .. } | Errand::Exchange | Errand::Refute { .. } => {}
+                    Errand::Compare
+                    | Errand::Join { .. }
+                    | Errand::Exchange
+                    | Errand::Refute { .. }
+                    | Errand::Plead { .. } => {}
                 }
                 self.learn(now, &members);
             }
@@ -181,7 +188,8 @@ impl Ring {
         }
         let count = news.len();
         if count > 0 {
-            self.apply(now, news, Cause::Dead(DownHow::Told));
+            let result = self.swim.learn(news);
+            self.take_up(now, result, Cause::Dead(DownHow::Told));
             self.exchange_soon(now);
         }
         count

@@ -400,6 +400,7 @@ impl Ring {
     fn survey(&mut self, now: Mono) {
         self.alarms.arm(now + self.pace.watch_period, Round::Survey);
         self.follow_suspicions(now);
+        self.follow_hearsay(now);
         let result = self.swim.rescale();
         self.take_up(now, result, Cause::Dead(DownHow::Told));
         // Foca heard of the end of members that we never met. They are kept like others, or they would never be

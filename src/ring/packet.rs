@@ -23,6 +23,11 @@ pub(super) struct Packet {
 pub(super) struct NotAPacket;
 
 impl Packet {
+    /// Reads only the header.
+    pub(super) fn header_of(bytes: &[u8]) -> Result<Header<Identity>, NotAPacket> {
+        postcard::take_from_bytes(bytes).map(|(header, _)| header).map_err(|_| NotAPacket)
+    }
+
     /// Reads a packet. Nothing may be left over: we have no custom broadcasts.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, NotAPacket> {
         if bytes.len() > FOCA_PACKET_BYTES {

@@ -112,12 +112,10 @@ impl Ring {
         }
         // Beginning with our successor: not all nodes of a large ring remember the same few. The dead are kept while
         // there is room, since after a partition they are the ones to be found.
-        let (active, inactive): (Vec<_>, Vec<_>) =
-            self.view.after(self.me.id).map(|entry| entry.member).partition(|member| member.state.is_active());
-        let dead = inactive.into_iter().filter(|member| member.state == MemberState::Down);
-        let members: Vec<Remembered> = active
-            .into_iter()
-            .chain(dead)
+        let others = || self.view.after(self.me.id).map(|entry| entry.member);
+        let members: Vec<Remembered> = others()
+            .filter(|member| member.state.is_active())
+            .chain(others().filter(|member| member.state == MemberState::Down))
             .map(|member| Remembered { id: member.id, address: member.address })
             .take(REMEMBERED_MAX)
             .collect();

@@ -15,7 +15,7 @@ use super::alarm::Alarm;
 use super::exchange::Errand;
 use super::identity::Identity;
 use super::machine::{Cause, Ring, Standing};
-use super::message::{News, NewsKind, ProbeOutcome, RingDatagram, RingRequest};
+use super::message::{News, NewsKind, ProbeOutcome, RingDatagram};
 use super::opinion::{Opinion, Verdict};
 use super::view::{Entry, Voice};
 use crate::base::{Mono, NodeId, Now};
@@ -143,17 +143,18 @@ impl Ring {
 
     /// Brings the view in line with suspicions and refutations that came by gossip, of which foca gives no notice.
     pub(super) fn follow_suspicions(&mut self, now: Mono) {
-        let (suspects, alive): (Vec<_>, Vec<_>) =
-            self.swim.active().map(|m| (*m.id(), m.state())).partition(|(_, state)| *state == State::Suspect);
-        for (identity, _) in suspects {
+        let suspects: Vec<Identity> = self.swim.suspects().map(|(suspect, _)| suspect).collect();
+        for identity in suspects {
             match self.view.life(&identity).map(|entry| entry.voice) {
                 Some(Voice::Datagrams | Voice::Frozen) => self.show_suspect(now, identity.id),
                 Some(Voice::Streams { .. }) | None => {}
             }
         }
-        for (identity, _) in alive {
-            let suspect = self.view.life(&identity).filter(|entry| entry.member.state == MemberState::Suspect);
-            if suspect.is_some() && self.view.set_state(now, identity.id, MemberState::Alive).is_some() {
+        let is_suspect = |entry: &&Entry| entry.member.state == MemberState::Suspect;
+        let shown: Vec<Identity> = self.view.iter().filter(is_suspect).map(Entry::identity).collect();
+        for identity in shown {
+            let lives = matches!(self.swim.standing(&identity), Some((_, State::Alive)));
+            if lives && self.view.set_state(now, identity.id, MemberState::Alive).is_some() {
                 self.event(RingEvent::Refuted { id: identity.id, by_tcp: false });
             }
         }
@@ -203,9 +204,7 @@ impl Ring {
         if let Some((incarnation, State::Suspect)) = self.swim.standing(&about)
             && opinion.own == Some(ProbeOutcome::Answered)
         {
-            let request =
-                RingRequest::Exchange { from: self.myself(), suspected_at: Some(incarnation), members: Vec::new() };
-            self.request(about.address, request, Errand::Refute { suspect: about });
+            self.ask_to_refute(about, incarnation, Errand::Refute { suspect: about });
         }
     }
 

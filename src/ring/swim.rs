@@ -9,6 +9,9 @@ use super::identity::Identity;
 use super::packet::Packet;
 use super::profile::{Profile, SMALLEST_SCALE, rescale};
 
+/// Most updates that may wait to be gossiped when members that were learned by an exchange join them.
+const GOSSIPED_MAX: usize = 256;
+
 /// What foca wants done.
 #[derive(Debug)]
 pub(super) enum Effect {
@@ -59,6 +62,17 @@ impl Swim {
         self.foca.apply_many(members.into_iter(), true, &mut self.runtime).map_err(|_| Refused)
     }
 
+    /// Applies members that were learned by an exchange. They are gossiped only while little else is: in a storm of
+    /// joins, and when a large partition heals, exchanges bring them to everybody anyway, while each update that waits
+    /// makes every packet dearer, and hundreds of them would fill all packets for half a minute.
+    pub(super) fn learn(&mut self, mut members: Vec<foca::Member<Identity>>) -> Result<(), Refused> {
+        let room = GOSSIPED_MAX.saturating_sub(self.foca.updates_backlog());
+        let quiet = members.split_off(room.min(members.len()));
+        let loud = self.foca.apply_many(members.into_iter(), true, &mut self.runtime);
+        let quiet = self.foca.apply_many(quiet.into_iter(), false, &mut self.runtime);
+        loud.and(quiet).map_err(|_| Refused)
+    }
+
     /// Begins another life.
     pub(super) fn become_identity(&mut self, me: Identity) -> Result<(), Refused> {
         self.foca.change_identity(me, &mut self.runtime).map_err(|_| Refused)
@@ -80,9 +94,10 @@ impl Swim {
         Some((known.incarnation(), known.state()))
     }
 
-    /// The members that count for foca.
-    pub(super) fn active(&self) -> impl Iterator<Item = &foca::Member<Identity>> {
-        self.foca.iter_members()
+    /// The members that are suspect for foca, and at which incarnation.
+    pub(super) fn suspects(&self) -> impl Iterator<Item = (Identity, u16)> {
+        let suspects = self.foca.iter_members().filter(|member| member.state() == State::Suspect);
+        suspects.map(|member| (*member.id(), member.incarnation()))
     }
 
     /// The members that are dead for foca.
@@ -115,8 +130,8 @@ impl Swim {
             effects.push(Effect::Later { after, timer });
         }
         while let Some((to, bytes)) = self.runtime.to_send() {
-            if let Ok(packet) = Packet::decode(&bytes) {
-                self.incarnation = packet.header.src_incarnation;
+            if let Ok(header) = Packet::header_of(&bytes) {
+                self.incarnation = header.src_incarnation;
             }
             effects.push(Effect::Send { to, bytes: bytes.to_vec() });
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::packet::Packet;
 use super::{
     Identity, MemberState, ProbeOutcome, Profile, Remembered, Ring, RingAction, RingConfig, RingDatagram, RingEvent,
     RingRequest, RingResponse, StreamError,
@@ -50,6 +51,8 @@ pub(super) struct Net {
     pub(super) events: Vec<(Mono, usize, RingEvent)>,
     pub(super) loss: f64,
     pub(super) udp: bool,
+    /// Whether packets bring what they say of members.
+    pub(super) gossip: bool,
     pub(super) now: Mono,
     peers: Vec<SocketAddr>,
     seq: u64,
@@ -74,6 +77,17 @@ pub(super) fn identity(index: usize, generation: u64) -> Identity {
     Identity { id: id(index), address: address(index), generation }
 }
 
+/// Takes out of a packet of foca what it says of members.
+fn without_updates(msg: RingDatagram) -> RingDatagram {
+    match msg {
+        RingDatagram::Foca(bytes) => {
+            let header = Packet::header_of(&bytes).expect("foca writes what it can read");
+            RingDatagram::Foca(Packet { header, updates: Vec::new() }.encode().expect("a header fits"))
+        }
+        other => other,
+    }
+}
+
 impl Net {
     pub(super) fn new(seed: u64) -> Self {
         Self {
@@ -81,6 +95,7 @@ impl Net {
             events: Vec::new(),
             loss: 0.0,
             udp: true,
+            gossip: true,
             now: Mono(0),
             peers: vec![address(0)],
             seq: 0,
@@ -269,6 +284,7 @@ impl Net {
                 let side = self.index(to).map(|to| self.nodes[to].side);
                 let lost = !self.udp || self.rng.random_bool(self.loss);
                 if side == Some(self.nodes[index].side) && !lost {
+                    let msg = if self.gossip { msg } else { without_updates(msg) };
                     let latency = self.latency();
                     self.enqueue(latency, Delivery::Datagram { from, to, msg });
                 }

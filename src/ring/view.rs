@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::action::{Member, MemberState};
+use super::hearsay::Hearsay;
 use super::identity::Identity;
 use crate::base::{Mono, NodeId};
 
@@ -37,6 +38,8 @@ pub(super) struct Entry {
     pub(super) voice: Voice,
     /// The incarnation that a running suspicion of ours is about.
     pub(super) suspected_at: Option<u16>,
+    /// A suspicion that is not ours to end, or that ours did not end.
+    pub(super) hearsay: Option<Hearsay>,
     /// When its state changed last.
     pub(super) since: Mono,
 }
@@ -74,7 +77,7 @@ impl View {
     pub(super) fn put(&mut self, now: Mono, identity: Identity, state: MemberState) -> Option<Entry> {
         let Identity { id, address, generation } = identity;
         let member = Member { id, address, generation, state };
-        let entry = Entry { member, heard: None, voice: Voice::Datagrams, suspected_at: None, since: now };
+        let entry = Entry { member, heard: None, voice: Voice::Datagrams, suspected_at: None, hearsay: None, since: now };
         self.entries.insert(id, entry)
     }
 

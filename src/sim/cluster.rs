@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::base::{GroupId, NodeId, Seat};
 use crate::node::{Command, CommandError, Done, GroupRules, Input, Node, NodeEvent, Note, Output};
-use crate::records::value::{ServiceState, Topology};
+use crate::records::value::{NodeFacts, ServiceState, Topology};
 use crate::ring::{ProbeOutcome, Profile, StreamError};
 
 use super::clock::{Clock, True, us};
@@ -22,6 +22,8 @@ use super::trace::Trace;
 
 /// How long an attempt to reach a silent address lasts.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often it is looked whether something that is waited for has come.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// How a cluster is set up.
 #[derive(Debug, Clone)]
@@ -170,6 +172,11 @@ impl Cluster {
         self.hosts[host].process = Process::Running(Box::new(node));
         // What starting asked for comes out with the first input.
         self.input(host, Input::Timer);
+        if self.config.services {
+            // What the supervisor does first, too: a node that left in an earlier life says that it is back.
+            let facts = NodeFacts { hostname: format!("node{host}"), ..NodeFacts::default() };
+            self.tell(host, Command::Facts(facts));
+        }
         if host != 0 {
             self.schedule(1_000, host, Some(self.hosts[host].epoch), What::Resolved);
         }
@@ -180,6 +187,10 @@ impl Cluster {
         let queued = self.hosts[host].disk.queued();
         let survivors = self.rng.random_range(0..=queued);
         self.trace.say(self.at, &format!("node {host} is killed, {survivors} of {queued} writes survive"));
+        self.kill(host, survivors);
+    }
+
+    fn kill(&mut self, host: usize, survivors: usize) {
         let entry = &mut self.hosts[host];
         entry.disk.crash(survivors);
         entry.process = Process::Dead;
@@ -189,6 +200,14 @@ impl Cluster {
         entry.epoch += 1;
         self.pending_acks.retain(|(of, at_epoch, _), _| *of != host || *at_epoch != epoch);
         self.reset_streams(host);
+    }
+
+    /// Ends the process on a machine in good order: all that it wrote is on disk, and its service is stopped.
+    pub(super) fn end(&mut self, host: usize) {
+        let queued = self.hosts[host].disk.queued();
+        self.trace.say(self.at, &format!("node {host} ends"));
+        self.kill(host, queued);
+        self.hosts[host].service.stop();
     }
 
     /// Stops the process on a machine for a time; it neither reads nor writes nor sees its timers.
@@ -208,6 +227,13 @@ impl Cluster {
     /// Lets a service do something.
     pub(super) fn service(&mut self, host: usize, event: ServiceEvent) {
         self.schedule(0, host, None, What::Service(event));
+    }
+
+    /// Gives a command to a node, and notes it if the node refuses.
+    pub(super) fn tell(&mut self, host: usize, command: Command) {
+        if let Some(Err(error)) = self.command(host, command) {
+            self.trace.say(self.at, &format!("node {host} refuses: {error}"));
+        }
     }
 
     /// Gives a command to a node.
@@ -246,14 +272,14 @@ impl Cluster {
         self.at = self.at.max(until);
     }
 
-    /// Runs until `done` holds, asked after every event. Returns whether it came to hold before `until`.
+    /// Runs until `done` holds, asked every [`LOOK_EVERY`]: asking after each event would take most of the time.
+    /// Returns whether it came to hold before `until`.
     pub fn run_while_not(&mut self, until: Duration, done: impl Fn(&Self) -> bool) -> bool {
-        let until = us(until);
         while self.violation.is_none() && !done(self) {
-            match self.queue.first_key_value() {
-                Some(((at, _), _)) if *at <= until => self.step(),
-                Some(_) | None => return false,
+            if self.elapsed() >= until {
+                return false;
             }
+            self.run_until(until.min(self.elapsed() + LOOK_EVERY));
         }
         self.violation.is_none()
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use crate::base::Seat;
 use crate::node::Command;
 use crate::records::value::Health;
 
@@ -63,6 +64,25 @@ pub enum Fault {
         /// Its text.
         toml: String,
     },
+    /// A user puts the config before the current one in force again.
+    RollbackConfig {
+        /// On which node.
+        host: usize,
+    },
+    /// A user goes back to the plan's own config.
+    UnsetConfig {
+        /// On which node.
+        host: usize,
+    },
+    /// The leader gives its seat back; nothing, if nobody leads.
+    Resign,
+    /// A supervisor is stopped in good order, and started again after a time.
+    Leave {
+        /// Whose.
+        host: usize,
+        /// After how long it is started again.
+        away: Duration,
+    },
     /// The time of day jumps.
     WallJump {
         /// Whose.
@@ -72,29 +92,45 @@ pub enum Fault {
     },
 }
 
+/// How long a process that has said goodbye goes on answering.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// The second half of a fault that lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Repair {
     Start(usize),
+    /// The process that said goodbye in this epoch ends.
+    End {
+        host: usize,
+        epoch: u64,
+        away: Duration,
+    },
     Uncut(Vec<(usize, usize)>),
     DiskRoom(usize),
 }
 
 impl Fault {
-    /// Draws one.
-    pub(super) fn draw(rng: &mut StdRng, hosts: usize, number: usize) -> Self {
-        let host = rng.random_range(0..hosts);
+    /// Draws one. It hits the leader more often than others: that is where most can go wrong.
+    pub(super) fn draw(rng: &mut StdRng, hosts: usize, number: usize, leader: Option<usize>) -> Self {
+        let host = match leader {
+            Some(leader) if hits(rng, 250) => leader,
+            Some(_) | None => rng.random_range(0..hosts),
+        };
         match rng.random_range(0..100) {
-            0..20 => Self::Crash { host, down: millis(rng, 50, 8_000) },
-            20..35 => Self::Pause { host, length: millis(rng, 100, 6_000) },
-            35..60 => Self::Cut { links: draw_cut(rng, hosts), length: millis(rng, 200, 12_000) },
-            60..64 => Self::DiskFull { host, length: millis(rng, 200, 5_000) },
-            64..72 => Self::ServiceExit { host },
-            72..80 => {
+            0..18 => Self::Crash { host, down: millis(rng, 50, 8_000) },
+            18..33 => Self::Pause { host, length: millis(rng, 100, 6_000) },
+            33..58 => Self::Cut { links: draw_cut(rng, hosts, host), length: millis(rng, 200, 12_000) },
+            58..62 => Self::DiskFull { host, length: millis(rng, 200, 5_000) },
+            62..68 => Self::Leave { host, away: millis(rng, 50, 8_000) },
+            68..74 => Self::ServiceExit { host },
+            74..80 => {
                 let health = if hits(rng, 500) { Health::Critical } else { Health::Ok };
                 Self::ServiceHealth { host, health }
             }
-            80..97 => Self::ApplyConfig { host, toml: format!("change = {number}\n") },
+            80..90 => Self::ApplyConfig { host, toml: format!("change = {number}\n") },
+            90..93 => Self::RollbackConfig { host },
+            93..95 => Self::UnsetConfig { host },
+            95..97 => Self::Resign,
             _ => Self::WallJump { host, by_ms: rng.random_range(-60_000..60_000) },
         }
     }
@@ -129,11 +165,26 @@ impl Fault {
                 None
             }
             Self::ApplyConfig { host, toml } => {
-                let command = Command::ApplyConfig { group: fake_group(), toml, expect: None };
-                if let Some(Err(error)) = cluster.command(host, command) {
-                    cluster.trace.say(cluster.at, &format!("node {host} refuses the config: {error}"));
-                }
+                cluster.tell(host, Command::ApplyConfig { group: fake_group(), toml, expect: None });
                 None
+            }
+            Self::RollbackConfig { host } => {
+                cluster.tell(host, Command::RollbackConfig { group: fake_group(), revision: None });
+                None
+            }
+            Self::UnsetConfig { host } => {
+                cluster.tell(host, Command::UnsetConfig { group: fake_group() });
+                None
+            }
+            Self::Resign => {
+                let (host, _) = cluster.leader()?;
+                cluster.tell(host, Command::Resign { group: fake_group(), seat: Seat::Leader });
+                None
+            }
+            Self::Leave { host, away } => {
+                cluster.command(host, Command::Leave)?.ok()?;
+                let epoch = cluster.hosts[host].epoch;
+                Some((cluster.at + us(LINGER), Repair::End { host, epoch, away }))
             }
             Self::WallJump { host, by_ms } => {
                 let clock = &mut cluster.hosts[host].clock;
@@ -146,9 +197,17 @@ impl Fault {
 }
 
 impl Repair {
-    pub(super) fn carry_out(self, cluster: &mut Cluster) {
+    /// Makes it happen. Returns what follows, and when.
+    pub(super) fn carry_out(self, cluster: &mut Cluster) -> Option<(True, Self)> {
         match self {
             Self::Start(host) => cluster.start(host),
+            Self::End { host, epoch, away } => {
+                // Unless it was killed meanwhile.
+                if cluster.hosts[host].epoch == epoch {
+                    cluster.end(host);
+                    return Some((cluster.at + us(away), Self::Start(host)));
+                }
+            }
             Self::Uncut(links) => {
                 for link in links {
                     cluster.network.cut.remove(&link);
@@ -156,12 +215,17 @@ impl Repair {
             }
             Self::DiskRoom(host) => cluster.hosts[host].disk.failing = false,
         }
+        None
     }
 }
 
 /// Every shape: two sides, one node alone, one direction only, a bridge that both sides reach.
-fn draw_cut(rng: &mut StdRng, hosts: usize) -> Vec<(usize, usize)> {
-    let side: Vec<bool> = (0..hosts).map(|_| hits(rng, 500)).collect();
+fn draw_cut(rng: &mut StdRng, hosts: usize, alone: usize) -> Vec<(usize, usize)> {
+    let side: Vec<bool> = if hits(rng, 250) {
+        (0..hosts).map(|host| host == alone).collect()
+    } else {
+        (0..hosts).map(|_| hits(rng, 500)).collect()
+    };
     let bridge = hits(rng, 200).then(|| rng.random_range(0..hosts));
     let one_way = hits(rng, 300);
     let mut links = Vec::new();

@@ -67,7 +67,8 @@ impl fmt::Display for Failure {
         for line in &self.last {
             writeln!(f, "  {line}")?;
         }
-        write!(f, "repeat it with: scripts/sim --seed {}", self.scenario.seed)?;
+        let Scenario { seed, faults_for, .. } = self.scenario;
+        write!(f, "repeat it with: scripts/sim --seed {seed} --faults-for {}", faults_for.as_secs())?;
         match self.scenario.hosts {
             Some(hosts) => write!(f, " --hosts {hosts}"),
             None => Ok(()),
@@ -119,10 +120,13 @@ impl Scenario {
     fn play(self, cluster: &mut Cluster) -> Result<(), Violation> {
         let mut rng = StdRng::seed_from_u64(self.seed ^ 0x6661_756c_7473_0000);
         let hosts = cluster.config.hosts;
+        // By time; those of one time in the order in which they were put in.
         let mut repairs: BTreeMap<(True, u64), Repair> = BTreeMap::new();
+        let mut orders = 0..;
+        let mut order = || orders.next().unwrap_or(u64::MAX);
         for host in 0..hosts {
             let begins = if host == 0 { 0 } else { us(Duration::from_millis(rng.random_range(0..3_000))) };
-            repairs.insert((begins, host as u64), Repair::Start(host));
+            repairs.insert((begins, order()), Repair::Start(host));
         }
         let quiet = Duration::from_secs(rng.random_range(0..8));
         let mut next_fault = us(quiet);
@@ -136,16 +140,19 @@ impl Scenario {
             }
             cluster.run_until(Duration::from_micros(next));
             if next_repair == Some(next) {
-                if let Some((_, repair)) = repairs.pop_first() {
-                    repair.carry_out(cluster);
-                }
+                let next = repairs.pop_first().and_then(|(_, repair)| repair.carry_out(cluster));
+                repairs.extend(next.map(|(at, repair)| ((at, order()), repair)));
             } else {
                 number += 1;
-                if let Some((at, repair)) = Fault::draw(&mut rng, hosts, number).begin(cluster) {
-                    repairs.insert((at, hosts as u64 + number as u64), repair);
-                }
+                let leader = cluster.leader().map(|(host, _)| host);
+                let repair = Fault::draw(&mut rng, hosts, number, leader).begin(cluster);
+                repairs.extend(repair.map(|(at, repair)| ((at, order()), repair)));
                 next_fault += us(Duration::from_millis(rng.random_range(50..3_000)));
             }
+        }
+        // A node that has said goodbye answers nobody: it has to end before it can come back.
+        for repair in repairs.into_values().filter(|repair| matches!(repair, Repair::End { .. })) {
+            repair.carry_out(cluster);
         }
         self.heal(cluster);
         self.judge(cluster)

@@ -87,6 +87,11 @@ impl FakeService {
         }
     }
 
+    /// It is stopped with its supervisor, which starts it again when it is back.
+    pub(super) fn stop(&mut self) {
+        *self = Self::new(self.script);
+    }
+
     pub(super) fn waits_for_leader(&self) -> bool {
         self.state == ServiceState::WaitingForLeader
     }
