@@ -58,7 +58,9 @@ impl Election {
     pub(super) fn founding_deadline(&self) -> Option<Mono> {
         let founding = &self.founding;
         if self.charter.council.is_some() {
-            return self.publishes_council().then_some(founding.told).flatten().map(|(_, again_at)| again_at);
+            // While a write is under way or fails nothing can be told: its end is what is waited for, not a time.
+            let may_tell = self.disk.tellable() == Tellable::Now && self.publishes_council();
+            return may_tell.then_some(founding.told).flatten().map(|(_, again_at)| again_at);
         }
         let bid = founding.bid.as_ref().map(|bid| bid.repeat_at);
         let propose = founding.propose_at.filter(|_| founding.bid.is_none());

@@ -77,7 +77,8 @@ impl View {
     pub(super) fn put(&mut self, now: Mono, identity: Identity, state: MemberState) -> Option<Entry> {
         let Identity { id, address, generation } = identity;
         let member = Member { id, address, generation, state };
-        let entry = Entry { member, heard: None, voice: Voice::Datagrams, suspected_at: None, hearsay: None, since: now };
+        let entry =
+            Entry { member, heard: None, voice: Voice::Datagrams, suspected_at: None, hearsay: None, since: now };
         self.entries.insert(id, entry)
     }
 

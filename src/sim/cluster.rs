@@ -22,6 +22,8 @@ use super::trace::Trace;
 
 /// How long an attempt to reach a silent address lasts.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many events there may be at one instant: several for each node of the largest ring.
+const AT_ONCE_MAX: u32 = 20_000;
 /// How often it is looked whether something that is waited for has come.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -94,6 +96,8 @@ pub struct Cluster {
     pub datagrams: u64,
     /// The sum of their sizes.
     pub datagram_bytes: u64,
+    /// How many events before this one were at the same instant.
+    at_once: u32,
     /// How many events were carried out.
     pub events: u64,
 }
@@ -151,6 +155,7 @@ impl Cluster {
             by_address,
             datagrams: 0,
             datagram_bytes: 0,
+            at_once: 0,
             events: 0,
         }
     }
@@ -318,9 +323,15 @@ impl Cluster {
 
     fn step(&mut self) {
         let Some(((at, _), event)) = self.queue.pop_first() else { return };
+        let at_once = if self.at == at { self.at_once + 1 } else { 0 };
         self.at = at;
+        self.at_once = at_once;
         self.events += 1;
         let host = event.host;
+        if at_once >= AT_ONCE_MAX {
+            self.violate(|_| Err(Violation::Restless { node: host, at, events: at_once }));
+            return;
+        }
         if event.epoch.is_some_and(|epoch| epoch != self.hosts[host].epoch) {
             return;
         }

@@ -75,6 +75,16 @@ pub enum Violation {
         /// For how long the ring was whole.
         waited_ms: u64,
     },
+    /// A node's timer is due again and again, and time does not go on: in life, a processor that is busy for nothing.
+    #[error("node {node} does not come to rest: event {events} at {at} us")]
+    Restless {
+        /// Whose event it was.
+        node: usize,
+        /// When, in true microseconds.
+        at: u64,
+        /// How many there were at that instant.
+        events: u32,
+    },
     /// A config that was acknowledged is gone.
     #[error("config revision {revision}, acknowledged by node {node}, is gone")]
     ConfigLost {
