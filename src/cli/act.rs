@@ -182,6 +182,8 @@ pub(super) async fn did_you_mean(client: &Client, target: &Target, problem: Prob
     };
     let typed = target.to_string();
     match crate::plan::complaint::nearest(&typed, known.iter().map(String::as_str)) {
+        // It is the one that was typed: it is known, and cannot be loaded.
+        Some(nearest) if nearest == typed => problem,
         Some(nearest) => problem.next(format!("did you mean {nearest}?")),
         None if known.is_empty() || problem.next.is_some() => problem,
         None => problem.next(format!("known here: {}", known.join(", "))),

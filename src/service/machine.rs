@@ -261,9 +261,9 @@ impl Machine {
             Event::NothingToAdopt => self.nothing_to_adopt(now),
             Event::Ring(ring) => self.ring = ring,
             Event::Binds(unmet) => self.unmet_binds = unmet,
-            Event::Role(role) => self.role_changed(role, now),
+            Event::Role(role) => self.role_changed(role),
             Event::GroupDesired(desired) => self.group_desired = desired,
-            Event::ContextChanged => self.context_changed(now),
+            Event::ContextChanged => self.context_changed(),
             Event::Rendered(rendered) => self.rendered(rendered, now),
             Event::RenderFailed(why) => self.render_failed(why, now),
             Event::HookEnded { hook, end } => self.hook_ended(hook, end, now),
@@ -494,7 +494,7 @@ impl Machine {
         }
     }
 
-    fn role_changed(&mut self, role: Role, now: Now) {
+    fn role_changed(&mut self, role: Role) {
         if role == self.role {
             return;
         }
@@ -505,7 +505,7 @@ impl Machine {
         }
         self.role = role;
         self.retry = RETRY_MIN;
-        self.context_changed(now);
+        self.context_changed();
     }
 
     /// An eligible member of a led group measures its suitability as soon as it can.

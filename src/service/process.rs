@@ -1,6 +1,7 @@
 //! The process, as its shim holds it: how it is launched, what its end means, and its dead-man's switch.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -10,14 +11,19 @@ use tokio::time::{sleep, timeout};
 use super::ground::{shim_socket, state_dir};
 use super::load::Loaded;
 use super::machine::{EndedBy, ProcessEnd};
-use crate::base::{GroupId, Mono};
+use crate::base::{GroupId, Mono, Wall};
 use crate::plan::Resource as PlanResource;
+use crate::shim::log::{Query, Stream, tail};
 use crate::shim::{
     Client, ClientError, Exit, ExitHow, LaunchSpec, Limit, LogSpec, Privileges, Resource, StopSpec, StoppedBy,
 };
 
 const LOG_BYTES: u64 = 10 * 1024 * 1024;
 const LOG_FILES: u32 = 5;
+/// How many lines are looked at for the last words of a process: a note of its shim may follow them.
+const LAST_LINES: usize = 10;
+/// How much of them is told.
+const LAST_WORDS_CHARS: usize = 200;
 const UMASK: u32 = 0o022;
 /// How soon a shim that did not answer is told again. The lease that it has meanwhile only ever ends sooner.
 const TELL_AGAIN: Duration = Duration::from_millis(50);
@@ -68,11 +74,21 @@ fn resource(name: PlanResource) -> Resource {
     }
 }
 
+/// The last line that a process wrote, which mostly says why it failed. Blocks.
+pub(super) fn last_words(logs: &Path, started: Wall) -> Option<String> {
+    // A log that cannot be read keeps nobody from telling the exit.
+    let lines = tail(logs, Query { lines: LAST_LINES, since: Some(started) }).ok()?;
+    let written = lines.into_iter().rev().filter(|line| line.stream != Stream::Sup).map(|line| line.text);
+    let line = written.map(|text| text.trim().to_owned()).find(|text| !text.is_empty())?;
+    Some(line.chars().take(LAST_WORDS_CHARS).collect())
+}
+
 /// What an exit means.
-pub(super) fn end_of(exit: &Exit) -> ProcessEnd {
-    let how = match exit.how {
-        ExitHow::Code(_) => exit.how.to_string(),
-        ExitHow::Signal(_) | ExitHow::Unseen => format!("was {}", exit.how),
+pub(super) fn end_of(exit: &Exit, last_words: Option<&str>) -> ProcessEnd {
+    let how = match (exit.how, last_words) {
+        (ExitHow::Code(code), Some(words)) if code != 0 => format!("{}: {words}", exit.how),
+        (ExitHow::Code(_), _) => exit.how.to_string(),
+        (ExitHow::Signal(_) | ExitHow::Unseen, _) => format!("was {}", exit.how),
     };
     let by = match exit.stopped_by {
         StoppedBy::Itself => EndedBy::Itself,

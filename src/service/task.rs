@@ -81,6 +81,7 @@ enum Report {
     Exited {
         pid: u32,
         exit: Exit,
+        last_words: Option<String>,
     },
 }
 
@@ -293,14 +294,14 @@ impl Driver {
                 self.stale = true;
             }
             Report::Launched(Err(why)) => self.tell(Event::LaunchFailed(why)),
-            Report::Exited { pid, exit } => {
+            Report::Exited { pid, exit, last_words } => {
                 if self.client.as_ref().is_some_and(|client| client.pid() == pid) {
                     self.client = None;
                     self.switch = None;
                     let removed = ground::remove_pid(&self.paths);
                     self.complain("cannot remove the file with the process id", removed);
                     self.newest.check += 1;
-                    self.tell(Event::Exited(end_of(&exit)));
+                    self.tell(Event::Exited(end_of(&exit, last_words.as_deref())));
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use handlebars::{Context, Handlebars, RenderErrorReason, Template, TemplateError};
+use handlebars::{Context, Handlebars, RenderErrorReason, Template, TemplateError, TemplateErrorReason};
 use serde_json::Value;
 
 use super::helpers::{self, MissingHook};
@@ -282,7 +282,14 @@ fn compile_short(text: &str) -> Result<(), Complaint> {
 
 /// What handlebars has to say of a template's syntax.
 fn syntax(source: &Source, error: &TemplateError) -> Complaint {
-    let message = error.reason().to_string().replace('\n', " ");
+    let message = match error.reason() {
+        // It lists the rules of its grammar that would have matched here.
+        TemplateErrorReason::InvalidSyntax(_) => {
+            "this is not a template's syntax, or a `{{...` or a block like `{{#if ...}}` before it is not closed"
+                .to_owned()
+        }
+        other => other.to_string().replace('\n', " "),
+    };
     match error.pos() {
         Some((line, column)) => source.complain_at(line, column, message),
         None => Complaint::whole_file(source.file(), message),

@@ -27,10 +27,18 @@ enum Change {
 }
 
 impl Machine {
-    pub(super) fn context_changed(&mut self, now: Now) {
+    pub(super) fn context_changed(&mut self) {
         self.dirty = true;
-        if self.phase == Phase::Failed(Remedy::NewContext) {
-            self.enter(Phase::Waiting(Gate::Ring), String::new(), now);
+        self.try_again();
+    }
+
+    /// Renders for a service that could not be rendered before. It stays failed until that succeeds: templates see this
+    /// member's own state, and to leave it for the try would be the next change to try for.
+    fn try_again(&mut self) {
+        if self.phase == Phase::Failed(Remedy::NewContext) && self.dirty && self.apply == Apply::Idle {
+            self.dirty = false;
+            self.apply = Apply::Rendering;
+            self.actions.push(Action::Render);
         }
     }
 
@@ -59,6 +67,10 @@ impl Machine {
         match self.phase {
             Phase::Preparing => self.prepared(rendered, now),
             Phase::Starting | Phase::Up if self.apply == Apply::Rendering => self.compare(rendered, now),
+            Phase::Failed(Remedy::NewContext) if self.apply == Apply::Rendering => {
+                self.apply = Apply::Idle;
+                self.enter(Phase::Waiting(Gate::Ring), String::new(), now);
+            }
             // It ended meanwhile; the next start renders anew.
             _ => {}
         }
@@ -70,6 +82,11 @@ impl Machine {
             Phase::Starting | Phase::Up if self.apply == Apply::Rendering => {
                 self.apply = Apply::Idle;
                 self.troubles.insert(Trouble::Render, why);
+            }
+            Phase::Failed(Remedy::NewContext) if self.apply == Apply::Rendering => {
+                self.apply = Apply::Idle;
+                self.why = why;
+                self.try_again();
             }
             _ => {}
         }

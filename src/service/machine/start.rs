@@ -146,7 +146,10 @@ impl Machine {
                 self.troubles.insert(Trouble::Render, why);
                 self.prepared(earlier, now);
             }
-            Some(_) | None => self.rest(Phase::Failed(Remedy::NewContext), why, now),
+            Some(_) | None => {
+                self.apply = Apply::Idle;
+                self.rest(Phase::Failed(Remedy::NewContext), why, now);
+            }
         }
     }
 

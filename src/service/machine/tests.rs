@@ -534,6 +534,24 @@ fn a_template_that_never_rendered_keeps_the_service_from_starting_until_somethin
 }
 
 #[test]
+fn a_service_that_cannot_be_rendered_stays_failed_while_it_is_tried_again() {
+    let mut rig = Rig::loaded(settings(&[]));
+    rig.tell(Event::RenderFailed("one".to_owned()));
+    rig.actions();
+    rig.tell(Event::ContextChanged).tell(Event::ContextChanged);
+    // Were it anything else meanwhile, templates would see that, and it would be tried again without end.
+    assert_eq!((rig.state(), rig.actions()), (ServiceState::Failed, vec![Action::Render]));
+    rig.tell(Event::RenderFailed("two".to_owned()));
+    assert_eq!((rig.state(), rig.why(), rig.actions()), (ServiceState::Failed, "two".to_owned(), vec![Action::Render]));
+    rig.tell(Event::RenderFailed("two".to_owned()));
+    assert_eq!((rig.state(), rig.actions()), (ServiceState::Failed, vec![]));
+    rig.tell(Event::ContextChanged).tell(Event::Rendered(files("a", FOLLOWS)));
+    assert_eq!((rig.state(), rig.actions()), (ServiceState::Initializing, vec![Action::Render, Action::Render]));
+    rig.tell(Event::Rendered(files("a", FOLLOWS)));
+    assert_eq!(rig.actions(), [Action::Launch(files("a", FOLLOWS))]);
+}
+
+#[test]
 fn a_restart_goes_by_the_previous_files_if_the_new_ones_do_not_render() {
     let mut rig = Rig::up(settings(&[]), Role::Standalone);
     rig.tell(killed());

@@ -10,7 +10,7 @@ use super::super::ground::write_pid;
 use super::super::handle::RingState;
 use super::super::load::Loaded;
 use super::super::machine::{Applied, Event};
-use super::super::process::Switch;
+use super::super::process::{Switch, last_words};
 use super::super::view::{own, role, unmet};
 use super::super::watch::FileWatch;
 use super::{Driver, Report};
@@ -177,13 +177,16 @@ impl Driver {
         self.complain("cannot write the file with the process id", written);
         self.switch = Some(Switch::new(client.clone()));
         self.arm_switch();
-        let (held, report) = (client.clone(), self.report.clone());
+        let (held, report, logs) = (client.clone(), self.report.clone(), self.paths.logs.clone());
         self.client = Some(client);
         self.beside(async move {
             let exit = held.wait().await;
+            let started = Wall(held.started_at().0);
+            let words = tokio::task::spawn_blocking(move || last_words(&logs, started)).await;
+            let last_words = words.ok().flatten();
             // Its exit is known: the shim may go. One that is gone already needs no telling.
             held.forget().await.ok();
-            report.send(Report::Exited { pid: held.pid(), exit }).await.ok();
+            report.send(Report::Exited { pid: held.pid(), exit, last_words }).await.ok();
         });
     }
 }

@@ -23,7 +23,12 @@ impl Driver {
         problems.extend(self.unreachable.clone());
         problems.extend(self.config.problems().map(str::to_owned));
         problems.extend(self.loaded.iter().flat_map(|loaded| loaded.warnings.clone()));
-        let why = if told.why.is_empty() { problems.join("; ") } else { told.why };
+        // A problem may show the place in its file in lines of its own; why is for tables and for the ring.
+        let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+        let why = match told.why.as_str() {
+            "" => problems.iter().map(|problem| first_line(problem)).collect::<Vec<_>>().join("; "),
+            why => first_line(why),
+        };
         let loaded = self.loaded.as_ref();
         let member = MemberStatus {
             topology: self.spec.topology,

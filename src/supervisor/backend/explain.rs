@@ -47,19 +47,23 @@ fn is_down_everywhere(view: &GroupView) -> bool {
 /// Makes a sentence of a text that begins in lower case. A file's name is left as it is.
 fn sentence(text: &str) -> String {
     let is_word = text.split(' ').next().is_some_and(|word| word.chars().all(|c| c.is_alphabetic() || c == '-'));
+    // The place in a file that may follow the first line has no full stop.
+    let end = if text.ends_with(['.', '!', '?']) || text.contains('\n') { "" } else { "." };
     if !is_word {
-        return format!("{text}{}", if text.ends_with(['.', '!', '?']) { "" } else { "." });
+        return format!("{text}{end}");
     }
     let mut chars = text.chars();
     let first: String = chars.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
-    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{first}{}{end}", chars.as_str())
 }
 
 fn here(status: &ServiceStatus) -> String {
     let member = &status.member;
     let service = &status.spec.service;
-    let why = if member.why.is_empty() { String::new() } else { format!(": {}", member.why) };
+    // A problem that keeps nothing from running is a sentence of its own.
+    let is_told =
+        status.problems.iter().any(|problem| member.why.starts_with(problem.lines().next().unwrap_or_default()));
+    let why = if member.why.is_empty() || is_told { String::new() } else { format!(": {}", member.why) };
     match (member.state, member.health) {
         (ServiceState::Up, Health::Critical) => {
             format!("{service} runs here, but its health check says critical{why}.")
