@@ -41,6 +41,9 @@ pub(super) struct Loan {
     pub(super) holding: Holding,
     pub(super) until: Mono,
     source: Source,
+    /// Until when an earlier holding of the same member was lent. A supervisor that was killed leaves its service
+    /// leading to the end of its lease, whatever the next life of the supervisor claims and gives up meanwhile.
+    earlier_until: Option<Mono>,
 }
 
 /// How it is known that a seat is lent.
@@ -101,7 +104,9 @@ impl Voter {
         let entry = |promise: Promise| {
             let until = now + longest_ttl;
             let loan = match promise.kept {
-                Kept::Standing => Some(Loan { holding: promise.holding, until, source: Source::Restart }),
+                Kept::Standing => {
+                    Some(Loan { holding: promise.holding, until, source: Source::Restart, earlier_until: None })
+                }
                 Kept::GivenBack => None,
             };
             Entry { promise: Some(promise), loan, vacant_since: now }
@@ -174,11 +179,12 @@ impl Voter {
             Granted::Promised
         };
         entry.promise = Some(promise);
-        let until = match entry.loan {
-            Some(loan) if loan.holding == holding => loan.until.max(now + ttl),
-            Some(_) | None => now + ttl,
+        let (until, earlier_until) = match entry.loan {
+            Some(loan) if loan.holding == holding => (loan.until.max(now + ttl), loan.earlier_until),
+            Some(loan) => (now + ttl, Some(loan.until).max(loan.earlier_until)),
+            None => (now + ttl, None),
         };
-        entry.loan = Some(Loan { holding, until, source: Source::Granted });
+        entry.loan = Some(Loan { holding, until, source: Source::Granted, earlier_until });
         Ok(granted)
     }
 
@@ -199,8 +205,12 @@ impl Voter {
             Some(promise) if promise.holding.term >= holding.term => return false,
             Some(_) | None => {}
         }
-        if entry.loan.take().is_some_and(|loan| loan.until > now) {
-            entry.vacant_since = now;
+        if let Some(loan) = entry.loan.take_if(|loan| loan.holding == holding) {
+            let earlier = loan.earlier_until.filter(|until| *until > now);
+            entry.loan = earlier.map(|until| Loan { until, earlier_until: None, ..loan });
+            if entry.loan.is_none() && loan.until > now {
+                entry.vacant_since = now;
+            }
         }
         entry.promise = Some(Promise { holding, kept: Kept::GivenBack });
         true

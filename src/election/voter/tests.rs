@@ -105,6 +105,22 @@ fn a_restarted_holder_cannot_pass_for_what_it_was() {
     );
 }
 
+/// The simulator's seed 1121: the new life of a killed holder could not finish its claim.
+#[test]
+fn a_reborn_holder_that_gives_up_a_claim_does_not_free_what_it_was_lent_before() {
+    let reborn = Holding { incarnation: 2, ..holding(6, 2) };
+    for claim_arrives in [true, false] {
+        let mut booth = Booth::new();
+        assert_eq!(booth.claim(0, holding(5, 2)), Ok(Granted::Promised));
+        if claim_arrives {
+            assert_eq!(booth.claim(100, reborn), Ok(Granted::Promised));
+        }
+        assert!(booth.give_back(200, reborn));
+        assert!(matches!(booth.claim(1_999, holding(7, 3)), Err(Refusal::Held { .. })));
+        assert_eq!(booth.claim(2_000, holding(7, 3)), Ok(Granted::Promised));
+    }
+}
+
 #[test]
 fn nothing_is_granted_while_it_is_lent_to_somebody_else() {
     let mut booth = Booth::new();
