@@ -119,7 +119,7 @@ enum Timer {
     Backoff,
     Health,
     PostRun,
-    Role,
+    Apply,
     Suitability,
 }
 
@@ -289,7 +289,7 @@ impl Machine {
                 Timer::Backoff => self.enter(Phase::Waiting(Gate::Ring), String::new(), now),
                 Timer::Health => self.check_health(),
                 Timer::PostRun => self.run_hook(HookName::PostRun),
-                Timer::Role => self.dirty = true,
+                Timer::Apply => self.context_changed(),
                 Timer::Suitability => self.measure_suitability(),
             }
         }

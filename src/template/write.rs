@@ -118,7 +118,8 @@ fn restore(path: &Path, metadata: &fs::Metadata, mode: u32, owner: Owner) -> io:
 fn replace(path: &Path, parent: &Path, bytes: &[u8], mode: u32, owner: Owner) -> io::Result<()> {
     clear_leftovers(parent)?;
     let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(parent)?;
-    file.write_all(bytes)?;
+    // Not through `file` itself: its errors name the temporary file, which is of no interest and another one each time.
+    file.as_file_mut().write_all(bytes)?;
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
     if owner != Owner::default() {
         chown(file.path(), owner)?;

@@ -7,7 +7,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
-use crate::harness::{Answer, Node, Ring, SUP, free_ip, is_alive, run, wait_for, wait_until, write_plan};
+use crate::harness::{Answer, Node, Ring, SUP, free_ip, is_alive, run, wait_until, write_plan};
 use crate::http;
 
 const DEMO: &str = "demo.default";
@@ -370,11 +370,12 @@ fn a_full_disk_stops_elections_on_its_node_alone_and_all_is_well_once_there_is_r
     }
     println!("{}", ring.nodes[2].sup(&["status", "demo"]).stdout);
     println!("{}", ring.nodes[2].sup(&["explain", "demo"]).stdout);
+    assert_eq!(ring.nodes[2].log().matches("the store cannot be written").count(), 1, "it is told once");
     disk.free();
-    let again = wait_for("a config can be applied there again", || {
-        Some(apply(&ring.nodes[2], "message = \"room\"\n")).filter(|answer| answer.code == 0)
+    wait_until("what could not be written is, once there is room", || {
+        http::get((ring.nodes[2].ip, 8080), "/").is_ok_and(|response| response.json()["message"] == "full")
     });
-    assert_eq!(again.code, 0);
+    wait_until("a config can be applied there again", || apply(&ring.nodes[2], "message = \"room\"\n").code == 0);
     for node in &ring.nodes {
         wait_until("it is in force everywhere", || {
             http::get((node.ip, 8080), "/").is_ok_and(|response| response.json()["message"] == "room")

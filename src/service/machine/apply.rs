@@ -82,10 +82,13 @@ impl Machine {
             Phase::Starting | Phase::Up if self.apply == Apply::Rendering => {
                 self.apply = Apply::Idle;
                 self.troubles.insert(Trouble::Render, why);
+                // It may have been the disk, which says nothing when there is room again.
+                self.arm_retry(Timer::Apply, now);
             }
             Phase::Failed(Remedy::NewContext) if self.apply == Apply::Rendering => {
                 self.apply = Apply::Idle;
                 self.why = why;
+                self.arm_retry(Timer::Apply, now);
                 self.try_again();
             }
             _ => {}
@@ -130,7 +133,7 @@ impl Machine {
     fn applied(&mut self, applied: Applied) {
         self.apply = Apply::Idle;
         self.retry = RETRY_MIN;
-        self.timers.remove(&Timer::Role);
+        self.timers.remove(&Timer::Apply);
         if self.applied.as_ref() != Some(&applied) {
             self.actions.push(Action::Remember(applied.clone()));
         }
@@ -165,7 +168,7 @@ impl Machine {
         let Some(applied) = self.applied.as_mut() else { return };
         let told = applied.told;
         if told != to.told {
-            self.arm_retry(Timer::Role, now);
+            self.arm_retry(Timer::Apply, now);
         }
         let applied = Applied { told, ..to };
         self.actions.push(Action::Remember(applied.clone()));

@@ -149,6 +149,7 @@ impl Machine {
             Some(_) | None => {
                 self.apply = Apply::Idle;
                 self.rest(Phase::Failed(Remedy::NewContext), why, now);
+                self.arm_retry(Timer::Apply, now);
             }
         }
     }

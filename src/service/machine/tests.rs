@@ -519,6 +519,10 @@ fn a_template_that_does_not_render_leaves_the_process_alone() {
     let mut rig = Rig::up(settings(&[HookName::Reconfigure]), Role::Standalone);
     rig.tell(Event::ContextChanged).tell(Event::RenderFailed("redis.conf:3:1: no such helper".to_owned()));
     assert_eq!((rig.state(), rig.why()), (ServiceState::Up, "redis.conf:3:1: no such helper".to_owned()));
+    rig.actions();
+    rig.wake();
+    assert_eq!(rig.actions(), [Action::Render], "a disk that has room again says nothing");
+    rig.tell(Event::RenderFailed("redis.conf:3:1: no such helper".to_owned()));
     rig.tell(Event::ContextChanged).tell(Event::Rendered(files("a", FOLLOWS)));
     assert_eq!(rig.why(), "");
 }
@@ -545,6 +549,9 @@ fn a_service_that_cannot_be_rendered_stays_failed_while_it_is_tried_again() {
     assert_eq!((rig.state(), rig.why(), rig.actions()), (ServiceState::Failed, "two".to_owned(), vec![Action::Render]));
     rig.tell(Event::RenderFailed("two".to_owned()));
     assert_eq!((rig.state(), rig.actions()), (ServiceState::Failed, vec![]));
+    rig.wake();
+    assert_eq!(rig.actions(), [Action::Render], "a disk that has room again says nothing");
+    rig.tell(Event::RenderFailed("two".to_owned()));
     rig.tell(Event::ContextChanged).tell(Event::Rendered(files("a", FOLLOWS)));
     assert_eq!((rig.state(), rig.actions()), (ServiceState::Initializing, vec![Action::Render, Action::Render]));
     rig.tell(Event::Rendered(files("a", FOLLOWS)));

@@ -33,7 +33,9 @@ pub(super) fn explain(
         next = Some("sup members".to_owned());
     }
     let notices = recent.iter().rev().filter(|event| event.group.as_ref() == Some(&view.group)).take(NOTICES);
-    let mut notices: Vec<String> = notices.map(|event| format!("{}: {}.", event.at, event.message)).collect();
+    // A notice is one line here: what a problem points to has been shown above.
+    let first_line = |event: &Event| event.message.lines().next().unwrap_or_default().to_owned();
+    let mut notices: Vec<String> = notices.map(|event| format!("{}: {}.", event.at, first_line(event))).collect();
     notices.reverse();
     sentences.extend(notices);
     let next = next.or_else(|| Some(format!("sup group show {}", view.group)));
