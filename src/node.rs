@@ -178,7 +178,6 @@ impl Node {
     }
 
     /// Carries out a command. The outputs are to be done whether it was refused or not.
-    #[must_use]
     pub fn execute(&mut self, now: Now, command: Command) -> (Result<Done, CommandError>, Vec<Output>) {
         let result = self.carry_out(now, command);
         self.settle(now);

@@ -59,6 +59,7 @@ fn a_hundred_nodes_that_start_at_once_all_see_all_within_ten_seconds() {
 fn a_fault_free_ring_that_loses_a_tenth_of_its_datagrams_never_renews_an_identity() {
     let mut cluster = ring(60, 100);
     cluster.run_until(45 * SECOND);
+    // At any one moment somebody may be suspect, which is no harm; nobody may stay so.
+    assert!(cluster.run_while_not(60 * SECOND, Cluster::is_whole));
     assert_eq!(cluster.renewals(), 0);
-    assert!(cluster.is_whole());
 }
