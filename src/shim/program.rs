@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
@@ -29,6 +30,10 @@ use super::spec::{LaunchSpec, SPEC_BYTES, StopSpec};
 use super::{clock, descent};
 use crate::base::{Mono, Wall};
 
+/// How long the shim before this one is waited for, and how often it is looked whether it is gone: it says that it goes
+/// before it is gone, and whoever hears that launches the next one at once.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+const LOCK_PACE: Duration = Duration::from_millis(5);
 /// The file with the last exit, in the state directory.
 const EXIT_FILE: &str = "exit.json";
 /// How much output is read at a time, in bytes; then the others have their turn.
@@ -425,11 +430,17 @@ fn lock(socket: &Path) -> Result<Flock<File>, Failure> {
     let path = socket.with_extension("lock");
     let what = format!("lock {}", path.display());
     let file = File::options().write(true).create(true).truncate(false).open(&path);
-    let file = file.map_err(|source| Failure::step(&what, &source))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_file, errno)| match errno {
-        nix::errno::Errno::EWOULDBLOCK => Failure::Occupied(path),
-        other => Failure::step(&what, &other.into()),
-    })
+    let mut file = file.map_err(|source| Failure::step(&what, &source))?;
+    let until = clock::mono() + LOCK_PATIENCE;
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((file, Errno::EWOULDBLOCK)) if clock::mono() < until => file,
+            Err((_file, Errno::EWOULDBLOCK)) => return Err(Failure::Occupied(path)),
+            Err((_file, other)) => return Err(Failure::step(&what, &other.into())),
+        };
+        std::thread::sleep(LOCK_PACE);
+    }
 }
 
 /// Blocks the signals that are handled or of no concern: what a terminal sends is not meant for a daemon.
