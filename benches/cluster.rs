@@ -36,9 +36,12 @@ struct Args {
     bench: bool,
 }
 
+/// Measures so many rounds, and prints what came of it.
+type Measurement = fn(usize);
+
 fn main() {
     let args = Args::parse();
-    let measurements: [(&str, fn(usize)); 7] = [
+    let measurements: [(&str, Measurement); 7] = [
         ("failover-lan", |rounds| failover("lan", rounds, 2200)),
         ("failover-local", |rounds| failover("local", rounds, 1100)),
         ("clean-stop", clean_stop),

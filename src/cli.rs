@@ -13,7 +13,7 @@
 //! | `plan` | checking and rendering a plan |
 //! | `dev` | a whole ring on this machine |
 //!
-//! Every command ends with one of the [`ExitStatus`](crate::api::ExitStatus)es. Results go to standard output, all
+//! Every command ends with one of the [`ExitStatus`]es. Results go to standard output, all
 //! else to standard error. Nothing here knows the insides of a supervisor: it talks to one through [`crate::api`].
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shell does I/O and reads clocks")]

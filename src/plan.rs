@@ -6,7 +6,7 @@
 //! | [`hook`] | the names of hooks |
 //! | [`period`], [`signal`] | durations and signals as people write them |
 //! | [`load`](Plan::load) | a directory becomes a [`Plan`]; every limit is checked as it is read |
-//! | [`find`] | a name becomes a directory |
+//! | [`find()`] | a name becomes a directory |
 //! | [`builtin`] | the `demo` plan that the binary carries |
 //! | [`config`] | layers of config, and whether a config fits a plan |
 //! | [`check`] | everything that can be known before start |

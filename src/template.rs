@@ -2,11 +2,11 @@
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | [`context`] | what a template sees: a pure function of the view, the config and the plan |
+//! | [`context()`] | what a template sees: a pure function of the view, the config and the plan |
 //! | [`render`](Templates) | templates become files, in memory |
 //! | [`helpers`] | Habitat's helpers |
 //! | [`preview`] | what `sup plan render` shows |
-//! | [`write`] | files in memory become files on disk |
+//! | [`write()`] | files in memory become files on disk |
 //!
 //! When to render is decided by [`service`](crate::service); [`context_hash`] tells whether anything changed.
 

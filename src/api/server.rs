@@ -1,4 +1,4 @@
-//! Serves a [`Backend`] over HTTP/1.1, on a unix socket and on TCP.
+//! Serves a [`Backend`](super::Backend) over HTTP/1.1, on a unix socket and on TCP.
 //!
 //! | file | subject |
 //! | --- | --- |

@@ -42,7 +42,7 @@ impl Records {
 
     /// Why this record is not taken, whatever its stamp.
     pub(super) fn refuse_content(&self, record: &Record) -> Option<RefusedWhy> {
-        let len = record.value.as_ref().map_or(0, |value| value.len());
+        let len = record.value.as_ref().map_or(0, bytes::Bytes::len);
         if len > RECORD_VALUE_BYTES {
             return Some(RefusedWhy::ValueTooLarge(len));
         }
