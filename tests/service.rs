@@ -177,14 +177,18 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         self.handle = None;
-        // Killing a shim kills all that it holds.
+        // Killing a shim kills all that it holds. One whose process has ended is known by its open log alone.
         let mark = self.dir.path().display().to_string();
         for entry in fs::read_dir("/proc").unwrap().flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
             let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let is_ours = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains(&mark);
-            if is_ours(&environment) || is_ours(&command) {
+            let mut files = fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten();
+            let has_ours_open =
+                files.any(|file| fs::read_link(file.path()).is_ok_and(|to| is_ours(to.as_os_str().as_encoded_bytes())));
+            let is_me = pid == Pid::this().as_raw();
+            if !is_me && (is_ours(&environment) || is_ours(&command) || has_ours_open) {
                 kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
             }
         }
