@@ -232,6 +232,21 @@ async fn a_service_comes_up_with_its_files_and_stops_with_its_process_gone() {
 }
 
 #[tokio::test]
+async fn pre_stop_runs_beside_the_process_and_one_that_hangs_is_killed_and_the_stop_goes_on() {
+    let plan = format!("{PLAN}[hooks.pre-stop]\ntimeout = \"500ms\"\n");
+    let hang = "kill -0 $SUP_PID && echo pre-stop >> {{pkg.svc_data_path}}/trace; sleep 1000";
+    let mut rig =
+        Rig::new(&plan, &[("pre_stop", hang), ("post-stop", "echo post-stop >> {{pkg.svc_data_path}}/trace")]);
+    let pid = rig.start().up().await.member.pid.unwrap();
+    rig.send(Command::Stop).await;
+    let status = rig.down().await;
+    assert!(!lives(pid));
+    assert_eq!(rig.trace(), "pre-stop\npost-stop\n");
+    assert_eq!(status.hooks["pre-stop"].outcome, "was killed, since it had not ended after 500ms");
+    assert!(status.problems.iter().any(|problem| problem.starts_with("the pre-stop hook was killed")), "{status:?}");
+}
+
+#[tokio::test]
 async fn nothing_runs_before_the_ring_is_known() {
     let mut rig = Rig::new(PLAN, &[]);
     rig.ring.send_replace(RingState::Joining);

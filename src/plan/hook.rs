@@ -24,6 +24,8 @@ pub enum HookName {
     FileUpdated,
     /// How suited is this member to lead?
     Suitability,
+    /// Before a running process is stopped on request: the moment to drain it.
+    PreStop,
     /// After the process is gone.
     PostStop,
 }
@@ -35,7 +37,7 @@ pub struct HookNameError(pub String);
 
 impl HookName {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Install,
         Self::Uninstall,
         Self::Init,
@@ -45,6 +47,7 @@ impl HookName {
         Self::Reconfigure,
         Self::FileUpdated,
         Self::Suitability,
+        Self::PreStop,
         Self::PostStop,
     ];
 
@@ -61,6 +64,7 @@ impl HookName {
             Self::Reconfigure => "reconfigure",
             Self::FileUpdated => "file-updated",
             Self::Suitability => "suitability",
+            Self::PreStop => "pre-stop",
             Self::PostStop => "post-stop",
         }
     }

@@ -13,6 +13,8 @@ use crate::base::Name;
 
 /// How long a hook may take unless its plan says otherwise.
 pub const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long `pre-stop` may take unless the plan says otherwise: somebody waits for the stop.
+pub const PRE_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What `plan.toml` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -255,6 +257,7 @@ impl Manifest {
     pub fn hook_timeout(&self, hook: HookName) -> Option<Duration> {
         match hook {
             HookName::Run => None,
+            HookName::PreStop => Some(self.hook_timeouts.get(&hook).copied().unwrap_or(PRE_STOP_TIMEOUT)),
             HookName::Install
             | HookName::Uninstall
             | HookName::Init

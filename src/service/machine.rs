@@ -7,7 +7,7 @@
 //! ```text
 //! Loading -> Waiting (ring, install, binds, leader) -> Preparing (render, init) -> Launching -> Running -+
 //!    ^          ^                                                                                         |
-//!    |          +---- Resting: backoff <---- Ending: process gone, hooks gone, post-stop <----------------+
+//!    |          +---- Resting: backoff <---- Ending: pre-stop, process gone, hooks gone, post-stop <------+
 //!    +------------------ start, restart ----------'----> Resting: down, failed
 //! ```
 //!
@@ -72,6 +72,8 @@ enum Phase {
     Starting,
     /// The process runs.
     Up,
+    /// The process is about to be stopped, and `pre-stop` runs.
+    PreStop(Then),
     /// The process, and hooks that ran, are being ended.
     Ending(Then),
     /// The process is gone, and `post-stop` runs.
@@ -130,6 +132,7 @@ enum Trouble {
     Render,
     Reconfigure,
     PostRun,
+    PreStop,
     PostStop,
 }
 
@@ -364,7 +367,7 @@ impl Machine {
             Phase::Ending(Then::Backoff(_)) | Phase::PostStop(Then::Backoff(_)) | Phase::Backoff => {
                 ServiceState::Backoff
             }
-            Phase::Ending(_) | Phase::PostStop(_) | Phase::Uninstalling => ServiceState::Stopping,
+            Phase::PreStop(_) | Phase::Ending(_) | Phase::PostStop(_) | Phase::Uninstalling => ServiceState::Stopping,
             Phase::Down | Phase::Unloaded => ServiceState::Down,
             Phase::Failed(_) => ServiceState::Failed,
         }
@@ -381,7 +384,7 @@ impl Machine {
             | Phase::Starting
             | Phase::Up
             | Phase::Backoff => true,
-            Phase::Ending(then) => then.keeps_seat() || self.leads(),
+            Phase::PreStop(then) | Phase::Ending(then) => then.keeps_seat() || self.leads(),
             Phase::PostStop(then) => then.keeps_seat(),
             Phase::Loading
             | Phase::Waiting(Gate::Ring | Gate::Binds)
@@ -452,6 +455,7 @@ impl Machine {
         match (hook, &self.phase) {
             (HookName::Install, Phase::Installing) => self.installed(end, now),
             (HookName::Init, Phase::Initializing(_)) => self.initialized(end, now),
+            (HookName::PreStop, Phase::PreStop(_)) => self.pre_stopped(end, now),
             (HookName::PostStop, Phase::PostStop(_)) => self.post_stopped(end, now),
             (HookName::Uninstall, Phase::Uninstalling) => self.uninstalled(now),
             (HookName::Reconfigure, Phase::Starting | Phase::Up) => self.reconfigured(end, now),

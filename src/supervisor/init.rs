@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitCode, ExitStatus};
 
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -30,21 +30,24 @@ pub enum Role {
 /// To be called before any thread is started.
 ///
 /// # Errors
-/// The child cannot be started.
+/// The child cannot be started, or signals cannot be taken.
 pub fn take_role() -> io::Result<Role> {
     if getpid() != Pid::from_raw(1) {
+        // A process 1 has them blocked, and its child inherits that: with SIGTERM blocked it would never end.
+        awaited().thread_unblock()?;
         return Ok(Role::Supervisor);
     }
     run(std::env::args_os().collect()).map(Role::Init)
 }
 
 fn run(command: Vec<OsString>) -> io::Result<ExitCode> {
-    let mut awaited: SigSet = FORWARDED.into_iter().collect();
-    awaited.add(Signal::SIGCHLD);
-    // Blocked, so that one that comes between two waits is not lost. The child gets a clean mask: Command sees to it.
+    let awaited = awaited();
+    // Blocked, so that one that comes between two waits is not lost. The child unblocks them, in its own `take_role`.
     awaited.thread_block()?;
-    let mut args = command.into_iter().skip(1);
-    let child = Command::new("/proc/self/exe").args(args.by_ref()).spawn()?;
+    let mut command = command.into_iter();
+    let name = command.next().unwrap_or_else(|| OsString::from("sup"));
+    // By the name that it was called by, which its help and a list of processes show.
+    let child = Command::new("/proc/self/exe").arg0(name).args(command).spawn()?;
     let child = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
     loop {
         match awaited.wait()? {
@@ -57,6 +60,12 @@ fn run(command: Vec<OsString>) -> io::Result<ExitCode> {
             signal => drop(kill(child, signal)),
         }
     }
+}
+
+fn awaited() -> SigSet {
+    let mut awaited: SigSet = FORWARDED.into_iter().collect();
+    awaited.add(Signal::SIGCHLD);
+    awaited
 }
 
 /// Reaps everything that has ended. Some: the supervisor was among it.

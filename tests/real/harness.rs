@@ -194,9 +194,14 @@ impl Node {
 
     /// Starts the supervisor with these arguments and its own addresses and directory.
     pub fn spawn(&mut self, args: &[&str]) {
+        self.spawn_by(&mut Command::new(SUP), args);
+    }
+
+    /// The same, by a command that runs the program with what follows.
+    pub fn spawn_by(&mut self, program: &mut Command, args: &[&str]) {
         assert!(self.child.is_none(), "the supervisor on {} runs already", self.ip);
         let log = File::options().create(true).append(true).open(&self.log).expect("a log file");
-        let child = Command::new(SUP)
+        let child = program
             .args(args)
             .args(["--data-dir".as_ref(), self.data.as_os_str()])
             .args(["--listen-gossip", &self.ip.to_string(), "--listen-http", &format!("{}:9631", self.ip)])

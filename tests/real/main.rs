@@ -6,6 +6,7 @@ mod bad_input;
 mod demo;
 mod harness;
 mod http;
+mod init;
 mod redis;
 mod redis_client;
 mod ring;

@@ -90,6 +90,25 @@ fn a_leader_that_is_stopped_hands_over_and_its_redis_is_gone() {
 }
 
 #[test]
+fn a_leader_that_is_stopped_does_not_wait_for_its_followers_next_report_and_loses_nothing() {
+    let (mut ring, leader, _) = three();
+    let ip = ring.nodes[leader].ip;
+    let mut connection = Redis::connect(ip).expect("redis accepts");
+    for number in 0..200 {
+        assert_eq!(connection.ask(&format!("SET last {number}")).as_deref(), Some("OK"));
+    }
+    let answer = ring.nodes[leader].sup(&["stop", "redis"]);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let log = ring.nodes[leader].sup(&["logs", "redis", "-n", "1000"]).stdout;
+    assert!(log.contains("Redis is now ready to exit"), "{log}");
+    assert!(!log.contains("Waiting for replicas before shutting down"), "{log}");
+    for follower in followers(&ring, leader) {
+        assert_eq!(ask(ring.nodes[follower].ip, "GET last").as_deref(), Some("199"));
+    }
+    assert_eq!(ring.nodes[leader].terminate(), Some(0));
+}
+
+#[test]
 fn a_killed_redis_runs_again() {
     let (ring, leader, _) = three();
     let follower = followers(&ring, leader)[0];

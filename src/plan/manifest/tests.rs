@@ -85,6 +85,7 @@ fn every_key_is_read() {
     assert_eq!(plan.requires.commands["redis-server"], "apt-get install redis-server");
     assert_eq!(plan.hook_timeout(HookName::Init), Some(Duration::from_secs(300)));
     assert_eq!(plan.hook_timeout(HookName::PostStop), Some(Duration::from_secs(60)));
+    assert_eq!(plan.hook_timeout(HookName::PreStop), Some(Duration::from_secs(10)));
     assert_eq!(plan.hook_timeout(HookName::Run), None);
     assert_eq!(plan.election.resign_after_critical, Some(Duration::from_secs(5)));
     assert_eq!((plan.election.min_members, plan.election.council_size), (Some(3), Some(5)));

@@ -1,4 +1,8 @@
 //! From running to rest: the process gone first, then `post-stop`, and only then whatever follows.
+//!
+//! A running process that is to go, because somebody asked for it or because what it goes by has changed, is stopped
+//! when `pre-stop` has ended, however that was. One that ends by itself, or for its lease, is past draining, and one
+//! that is unwanted before its launch is through has nothing to drain: neither has a `pre-stop`.
 
 use super::apply::Apply;
 use super::event::{Action, EndedBy, HookEnd, ProcessEnd};
@@ -61,8 +65,12 @@ impl Machine {
         let why = if then == Then::Load { "restarting on request" } else { "stopped on request" };
         match &mut self.phase {
             // Once it is to be unloaded, it is.
-            Phase::Ending(Then::Unload) | Phase::PostStop(Then::Unload) | Phase::Uninstalling | Phase::Unloaded => {}
-            Phase::Ending(next) | Phase::PostStop(next) => {
+            Phase::PreStop(Then::Unload)
+            | Phase::Ending(Then::Unload)
+            | Phase::PostStop(Then::Unload)
+            | Phase::Uninstalling
+            | Phase::Unloaded => {}
+            Phase::PreStop(next) | Phase::Ending(next) | Phase::PostStop(next) => {
                 *next = then;
                 self.why = why.to_owned();
             }
@@ -87,7 +95,7 @@ impl Machine {
         match &mut self.phase {
             // As for a stop: a process that may be there must be found first.
             Phase::Loading | Phase::Uninstalling | Phase::Unloaded => {}
-            Phase::Ending(next) | Phase::PostStop(next) => *next = Then::Unload,
+            Phase::PreStop(next) | Phase::Ending(next) | Phase::PostStop(next) => *next = Then::Unload,
             Phase::Waiting(_)
             | Phase::Installing
             | Phase::Preparing
@@ -109,17 +117,38 @@ impl Machine {
         for &hook in &self.hooks {
             self.actions.push(Action::CancelHook(hook));
         }
-        if let Process::Runs { .. } = self.process {
+        let runs = matches!(self.process, Process::Runs { .. });
+        if runs && self.has(HookName::PreStop) {
+            self.enter(Phase::PreStop(then), why, now);
+            return self.run_hook(HookName::PreStop);
+        }
+        if runs {
             self.actions.push(Action::StopProcess);
         }
         self.enter(Phase::Ending(then), why, now);
         self.go_on_ending(now);
     }
 
+    /// However the hook ended, the process is stopped now: a drain that fails does not keep anything running.
+    pub(super) fn pre_stopped(&mut self, end: HookEnd, now: Now) {
+        let Phase::PreStop(then) = self.phase.clone() else { return };
+        if let HookEnd::Failed(how) = end {
+            self.troubles.insert(Trouble::PreStop, format!("the pre-stop hook {how}"));
+        }
+        self.actions.push(Action::StopProcess);
+        self.enter(Phase::Ending(then), self.why.clone(), now);
+    }
+
     /// The process is gone.
     pub(super) fn exited(&mut self, end: &ProcessEnd, now: Now) {
-        match self.phase {
+        match self.phase.clone() {
             Phase::Starting | Phase::Up => self.exited_unasked(end, now),
+            Phase::PreStop(then) => {
+                self.process = Process::None;
+                // Nothing is left to drain; what follows waits only until the hook is gone.
+                self.actions.push(Action::CancelHook(HookName::PreStop));
+                self.enter(Phase::Ending(then), self.why.clone(), now);
+            }
             _ => self.process = Process::None,
         }
     }

@@ -44,7 +44,7 @@ impl Machine {
 
     pub(super) fn start_asked(&mut self, now: Now) {
         match &mut self.phase {
-            Phase::Ending(then) | Phase::PostStop(then) => then.start_again(),
+            Phase::PreStop(then) | Phase::Ending(then) | Phase::PostStop(then) => then.start_again(),
             Phase::Failed(_) | Phase::Down | Phase::Backoff => self.load(now),
             Phase::Loading
             | Phase::Waiting(_)

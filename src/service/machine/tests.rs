@@ -310,6 +310,102 @@ fn a_stop_ends_the_process_first_then_runs_post_stop_and_then_is_done() {
 }
 
 #[test]
+fn pre_stop_ends_before_the_process_is_stopped_and_a_leader_keeps_its_seat_meanwhile() {
+    for (command, then) in [
+        (Command::Stop, vec![]),
+        (Command::Restart, vec![Action::Load]),
+        (Command::Unload, vec![Action::ForgetInstallation, Action::End]),
+    ] {
+        let mut rig = Rig::up(led(&[HookName::PreStop]), Role::Leader(Term(1)));
+        rig.tell(Event::Command(command));
+        assert_eq!(rig.actions(), [Action::RunHook(HookName::PreStop)]);
+        assert_eq!(rig.state(), ServiceState::Stopping);
+        assert!(rig.machine.snapshot().eligible);
+        rig.tell(done(HookName::PreStop));
+        assert_eq!(rig.actions(), [Action::StopProcess]);
+        assert_eq!(rig.state(), ServiceState::Stopping);
+        assert!(rig.machine.snapshot().eligible);
+        rig.tell(stopped());
+        assert_eq!(rig.actions(), then);
+        assert!(!rig.machine.snapshot().eligible);
+    }
+}
+
+#[test]
+fn pre_stop_runs_for_a_stop_everywhere_and_for_a_restart_that_a_change_asks_for() {
+    let mut rig = Rig::up(settings(&[HookName::PreStop]), Role::Standalone);
+    rig.tell(Event::GroupDesired(DesiredState::Down));
+    assert_eq!(rig.actions(), [Action::RunHook(HookName::PreStop)]);
+    let mut rig = Rig::up(settings(&[HookName::PreStop]), Role::Standalone);
+    rig.tell(Event::ContextChanged).tell(Event::Rendered(files("b", FOLLOWS)));
+    assert_eq!(rig.actions(), [Action::Render, Action::RunHook(HookName::PreStop)]);
+}
+
+#[test]
+fn a_pre_stop_that_fails_or_hangs_does_not_keep_the_process_running() {
+    for how in ["exited with 7: no such key", "was killed, since it had not ended after 10s"] {
+        let mut rig = Rig::up(settings(&[HookName::PreStop]), Role::Standalone);
+        rig.tell(Event::Command(Command::Stop));
+        rig.actions();
+        rig.tell(Event::HookEnded { hook: HookName::PreStop, end: HookEnd::Failed(how.to_owned()) });
+        assert_eq!(rig.actions(), [Action::StopProcess]);
+        rig.tell(stopped());
+        let told = rig.machine.snapshot();
+        assert_eq!((told.state, told.why.as_str()), (ServiceState::Down, "stopped on request"));
+        assert_eq!(told.problems, [format!("the pre-stop hook {how}")]);
+    }
+}
+
+#[test]
+fn asking_again_during_pre_stop_changes_what_follows_and_runs_nothing_twice() {
+    let mut rig = Rig::up(settings(&[HookName::PreStop]), Role::Standalone);
+    rig.tell(Event::Command(Command::Stop));
+    assert_eq!(rig.actions(), [Action::RunHook(HookName::PreStop)]);
+    rig.tell(Event::Command(Command::Stop)).tell(Event::Command(Command::Restart)).tell(Event::Command(Command::Stop));
+    rig.tell(Event::GroupDesired(DesiredState::Down)).tell(Event::ContextChanged);
+    rig.tell(Event::Command(Command::Start)).tell(Event::GroupDesired(DesiredState::Up));
+    assert_eq!((rig.state(), rig.actions()), (ServiceState::Stopping, vec![]));
+    rig.tell(done(HookName::PreStop)).tell(stopped());
+    assert_eq!(rig.actions(), [Action::StopProcess, Action::Load], "it was wanted after all");
+    let mut rig = Rig::up(settings(&[HookName::PreStop]), Role::Standalone);
+    rig.tell(Event::Command(Command::Stop)).tell(Event::Command(Command::Unload)).tell(Event::Command(Command::Start));
+    rig.tell(done(HookName::PreStop)).tell(stopped());
+    assert!(rig.machine.is_unloaded());
+}
+
+#[test]
+fn a_process_that_dies_during_pre_stop_is_stopped_as_soon_as_the_hook_is_gone() {
+    for end in [killed(), Event::Exited(ProcessEnd { how: "killed".to_owned(), by: EndedBy::Lease })] {
+        let mut rig = Rig::up(led(&[HookName::PreStop, HookName::PostStop]), Role::Leader(Term(1)));
+        rig.tell(Event::Command(Command::Stop));
+        rig.actions();
+        rig.tell(end);
+        assert_eq!(rig.actions(), [Action::CancelHook(HookName::PreStop)]);
+        assert!(!rig.machine.snapshot().eligible);
+        rig.tell(failed(HookName::PreStop));
+        assert_eq!(rig.actions(), [Action::RunHook(HookName::PostStop)]);
+        rig.tell(done(HookName::PostStop));
+        let told = rig.machine.snapshot();
+        assert_eq!((told.state, told.why.as_str()), (ServiceState::Down, "stopped on request"));
+        assert_eq!(told.problems, Vec::<String>::new(), "it was cancelled, which is nobody's fault");
+    }
+}
+
+#[test]
+fn an_end_that_nobody_asked_for_has_no_pre_stop() {
+    for end in [killed(), Event::Exited(ProcessEnd { how: "killed".to_owned(), by: EndedBy::Lease })] {
+        let mut rig = Rig::up(settings(&[HookName::PreStop]), Role::Standalone);
+        rig.tell(end);
+        assert!(!rig.actions().contains(&Action::RunHook(HookName::PreStop)));
+    }
+    let mut rig = Rig::loaded(settings(&[HookName::PreStop]));
+    rig.tell(Event::Rendered(files("a", FOLLOWS)))
+        .tell(Event::Command(Command::Stop))
+        .tell(Event::Launched { pid: 42 });
+    assert_eq!(rig.actions().last(), Some(&Action::StopProcess), "what was never up has nothing to drain");
+}
+
+#[test]
 fn nothing_starts_before_post_stop_has_ended() {
     let mut rig = Rig::up(settings(&[HookName::PostStop]), Role::Standalone);
     rig.tell(Event::Command(Command::Restart)).tell(stopped());

@@ -68,10 +68,16 @@ impl World {
                     assert!(!self.pending.iter().any(|other| matches!(other, Action::Launch(_))), "launched twice");
                     assert!(!self.pending.iter().any(|other| matches!(other, Action::RunHook(_))), "beside a hook");
                 }
+                Action::StopProcess => {
+                    let drains = self.pending.contains(&Action::RunHook(HookName::PreStop));
+                    assert!(!drains, "the process was stopped while pre-stop runs");
+                }
                 Action::RunHook(HookName::PostStop | HookName::Init) => {
                     assert!(!self.process, "{action:?} while the process runs");
                 }
                 Action::RunHook(hook) => {
+                    let drains_nothing = *hook == HookName::PreStop && !self.process;
+                    assert!(!drains_nothing, "pre-stop with no process");
                     assert!(!self.pending.contains(&Action::RunHook(*hook)), "{hook} was started while it runs");
                 }
                 Action::ReleaseSwitch => {
@@ -95,7 +101,7 @@ impl World {
         let action = self.pending.remove(which % self.pending.len());
         match action {
             Action::Load => {
-                let hooks = [HookName::Init, HookName::Reconfigure, HookName::PostStop];
+                let hooks = [HookName::Init, HookName::Reconfigure, HookName::PreStop, HookName::PostStop];
                 self.tell(if well { Event::PlanRead(led(&hooks)) } else { Event::PlanFailed("no".to_owned()) });
                 self.tell(Event::NothingToAdopt);
             }
