@@ -12,6 +12,9 @@ use crate::base::GroupId;
 
 use super::failure::Failure;
 
+/// What is done sooner needs no word about what is missing on the way.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// How far something is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress<T> {
@@ -24,6 +27,7 @@ pub(super) enum Progress<T> {
 /// A view of the changes from its opening on. It is opened before a change is asked for, so that none is missed.
 pub(super) struct Watch {
     events: Events,
+    opened: Instant,
     deadline: Instant,
     patience: Duration,
 }
@@ -31,7 +35,8 @@ pub(super) struct Watch {
 impl Watch {
     /// Watches a group, or everything.
     pub(super) async fn open(client: &Client, group: Option<&GroupId>, patience: Duration) -> Result<Self, Problem> {
-        Ok(Self { events: client.events(group).await?, deadline: Instant::now() + patience, patience })
+        let opened = Instant::now();
+        Ok(Self { events: client.events(group).await?, opened, deadline: opened + patience, patience })
     }
 
     /// Looks, and looks again at each change, until it is done. What is missing is noticed on the way.
@@ -46,12 +51,16 @@ impl Watch {
                 Progress::Done(done) => return Ok(done),
                 Progress::Missing(missing) => missing,
             };
-            if missing != told {
+            let quiet_until = self.opened + QUIET;
+            let is_quiet = Instant::now() < quiet_until && quiet_until < self.deadline;
+            if !is_quiet && missing != told {
                 notice(out, &missing)?;
                 told.clone_from(&missing);
             }
-            match timeout_at(self.deadline, self.events.next()).await {
+            let until = if is_quiet { quiet_until } else { self.deadline };
+            match timeout_at(until, self.events.next()).await {
                 Ok(Ok(Some(_))) => {}
+                Err(_) if is_quiet => {}
                 Ok(Ok(None)) => return Err(ended().into()),
                 Ok(Err(problem)) => return Err(problem.into()),
                 Err(_) => {

@@ -39,10 +39,14 @@ impl Node {
         revision: Option<&str>,
     ) -> Result<Done, CommandError> {
         let history = self.census.config_history(group);
-        let current = history.first();
-        let target = match revision {
-            Some(revision) => Some(revision.to_owned()),
-            None => current.and_then(|entry| entry.value.parent.clone()),
+        let target = match (revision, history.first()) {
+            (Some(revision), _) => Some(revision.to_owned()),
+            (None, Some(current)) => match &current.value.parent {
+                Some(parent) => Some(parent.clone()),
+                // Before the first revision the plans' defaults were in force.
+                None => return self.unset_config(now, group),
+            },
+            (None, None) => None,
         };
         let known = || {
             let names: Vec<&str> = history.iter().map(|entry| entry.revision.as_str()).collect();

@@ -113,6 +113,18 @@ fn a_rollback_without_a_revision_goes_back_one_and_with_one_goes_there() {
 }
 
 #[test]
+fn a_rollback_of_the_first_revision_goes_back_to_the_defaults() {
+    let mut node = node_with(false);
+    apply(&mut node, 1, "a = 1", None).unwrap();
+    let (back, _) = node.execute(at(2), Command::RollbackConfig { group: group(), revision: None });
+    assert!(back.unwrap().changed);
+    assert_eq!(in_force(&node), "");
+    let (none, _) =
+        node.execute(at(2), Command::RollbackConfig { group: "web.default".parse().unwrap(), revision: None });
+    assert!(matches!(none, Err(CommandError::NoRevision { .. })));
+}
+
+#[test]
 fn a_rollback_to_what_never_was_says_what_there_is() {
     let mut node = node_with(false);
     let first = apply(&mut node, 1, "a = 1", None).unwrap();
