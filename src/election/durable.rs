@@ -97,7 +97,7 @@ mod tests {
     use crate::base::{NodeId, Term};
     use crate::election::council::{Ballot, Proposal};
     use crate::election::message::Holding;
-    use crate::election::voter::Kept;
+    use crate::election::voter::{Beside, Kept};
 
     fn group() -> GroupId {
         "redis.default".parse().unwrap()
@@ -106,7 +106,7 @@ mod tests {
     fn sample(seats: usize) -> Durable {
         let me = NodeId::from_u128(1);
         let holding = Holding { term: Term(7), holder: me, incarnation: 3 };
-        let promise = Promise { holding, kept: Kept::GivenBack };
+        let promise = Promise { holding, kept: Kept::GivenBack, beside: Beside::Earlier };
         let seat = |number: usize| format!("lock/a{number}").parse().unwrap();
         let ballot = Ballot { attempt: 2, proposer: me };
         let accepted = Proposal { ballot, voters: vec![me], superseded: vec![] };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::base::{Mono, NodeId};
 
 use super::action::ElectionAction;
-use super::council::{Ballot, Council, CouncilId, GenesisId, Proposal, choose_voters};
+use super::council::{Ballot, Council, CouncilId, GenesisId, Proposal, choose_voters, majority};
 use super::disk::Tellable;
 use super::genesis::{Answer, Bid, Yielded};
 use super::machine::{Election, Standing};
@@ -89,7 +89,18 @@ impl Election {
             && self.view.ready
             && !self.view.seats.is_empty()
             && alive.first() == Some(&self.config.me)
-            && alive.len() >= self.config.min_members
+            && alive.len() >= self.founders()
+    }
+
+    /// How many members must be alive before the first council is founded: as many as the group wants, and more than
+    /// half of those that this node has heard of and that have not left. So of a ring that is cut in two before it has a
+    /// council at most one side founds one; two councils would seat two leaders until they meet.
+    ///
+    /// The price, paid on purpose: members that died for good before there ever was a council can keep a group waiting,
+    /// until the ring forgets them (24 h), they are told to have left, or enough others join. The status names them.
+    /// Two sides that have never heard of each other are not covered: nobody can count those that it does not know.
+    pub(super) fn founders(&self) -> usize {
+        self.config.min_members.max(majority(self.view.members.len()))
     }
 
     pub(super) fn pursue_council(&mut self, now: Mono) {

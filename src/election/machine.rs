@@ -366,7 +366,8 @@ impl Election {
         }
         let me = self.config.me;
         let Some(council) = self.council() else {
-            return status::without_council(self.view.alive(me).len(), self.config.min_members);
+            let (alive, silent) = (self.view.alive(me), self.view.silent(me));
+            return status::without_council(alive.len(), self.config.min_members, self.founders(), &silent);
         };
         let holder = self.view.published.get(seat).and_then(|holder| holder.node);
         if holder.is_some_and(|node| node != me && self.view.is_alive(node)) {

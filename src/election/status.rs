@@ -27,24 +27,40 @@ pub struct ElectionStatus {
     pub held: BTreeMap<Seat, Term>,
 }
 
-/// What a group without a council waits for.
-pub(super) fn without_council(alive: usize, needed: usize) -> SeatStatus {
-    let missing = needed.saturating_sub(alive);
-    let (state, why) = match missing {
-        0 => (ElectionState::Running, "a council is being formed".to_owned()),
-        1 => (ElectionState::NoQuorum, format!("waiting for 1 more member ({alive} of {needed} alive)")),
-        more => (ElectionState::NoQuorum, format!("waiting for {more} more members ({alive} of {needed} alive)")),
-    };
-    SeatStatus { state, why }
+/// Most members that are named one by one.
+const NAMED_MAX: usize = 5;
+
+/// What a group without a council waits for: `least` members alive, and `founders`, which is more if it knows so many
+/// that more than half of them are.
+pub(super) fn without_council(alive: usize, least: usize, founders: usize, silent: &[NodeId]) -> SeatStatus {
+    let waiting = |why| SeatStatus { state: ElectionState::NoQuorum, why };
+    match founders.saturating_sub(alive) {
+        0 => SeatStatus { state: ElectionState::Running, why: "a council is being formed".to_owned() },
+        more if founders > least => {
+            let known = alive + silent.len();
+            let verb = if silent.len() == 1 { "does" } else { "do" };
+            waiting(format!("waiting for {more} more of {known} known members ({} {verb} not answer)", names(silent)))
+        }
+        1 => waiting(format!("waiting for 1 more member ({alive} of {least} alive)")),
+        more => waiting(format!("waiting for {more} more members ({alive} of {least} alive)")),
+    }
+}
+
+/// The first few by name, the others by number.
+fn names(ids: &[NodeId]) -> String {
+    let named: Vec<String> = ids.iter().take(NAMED_MAX).map(|id| id.short()).collect();
+    match ids.len().saturating_sub(NAMED_MAX) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
 }
 
 /// Too few voters answer.
 pub(super) fn without_quorum(missing: &[NodeId]) -> SeatStatus {
-    let names: Vec<String> = missing.iter().map(|id| id.short()).collect();
-    let (voters, verb) = if names.len() == 1 { ("voter", "does") } else { ("voters", "do") };
+    let (voters, verb) = if missing.len() == 1 { ("voter", "does") } else { ("voters", "do") };
     SeatStatus {
         state: ElectionState::NoQuorum,
-        why: format!("no quorum: {voters} {} {verb} not answer", names.join(", ")),
+        why: format!("no quorum: {voters} {} {verb} not answer", names(missing)),
     }
 }
 
@@ -62,9 +78,24 @@ mod tests {
 
     #[test]
     fn a_group_without_council_says_for_how_many_members_it_waits() {
-        assert_eq!(without_council(1, 3).why, "waiting for 2 more members (1 of 3 alive)");
-        assert_eq!(without_council(2, 3).why, "waiting for 1 more member (2 of 3 alive)");
-        assert_eq!(without_council(3, 3).state, ElectionState::Running);
+        assert_eq!(without_council(1, 3, 3, &[]).why, "waiting for 2 more members (1 of 3 alive)");
+        assert_eq!(without_council(2, 3, 3, &[]).why, "waiting for 1 more member (2 of 3 alive)");
+        assert_eq!(without_council(3, 3, 3, &[]).state, ElectionState::Running);
+    }
+
+    #[test]
+    fn a_group_that_knows_more_members_than_answer_says_whom_it_waits_for() {
+        let ids: Vec<NodeId> = (1..=6_u128).map(|bits| NodeId::from_u128(bits << 96)).collect();
+        let status = without_council(3, 3, 5, &ids);
+        assert_eq!(
+            status.why,
+            "waiting for 2 more of 9 known members \
+             (00000001, 00000002, 00000003, 00000004, 00000005 and 1 more do not answer)"
+        );
+        assert_eq!(status.state, ElectionState::NoQuorum);
+        let status = without_council(1, 1, 2, &ids[..1]);
+        assert_eq!(status.why, "waiting for 1 more of 2 known members (00000001 does not answer)");
+        assert_eq!(without_council(5, 3, 5, &ids[..4]).state, ElectionState::Running);
     }
 
     #[test]

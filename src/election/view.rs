@@ -27,7 +27,8 @@ impl Candidacy {
 /// The group, as the ring sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct View {
-    /// Its members.
+    /// Its members that are known, and have not left: who is down and may come back is one of them, since a council is
+    /// founded by more than half of them only.
     pub members: BTreeMap<NodeId, Candidacy>,
     /// The seats that it has, from its topology, its strategy and the locks that were asked for.
     pub seats: BTreeSet<Seat>,
@@ -50,6 +51,11 @@ impl View {
     /// The members that answer, in the order of their ids; `me` answers itself, if it is a member.
     pub(super) fn alive(&self, me: NodeId) -> Vec<NodeId> {
         self.members.iter().filter(|(id, member)| member.alive || **id == me).map(|(id, _)| *id).collect()
+    }
+
+    /// The members that do not answer.
+    pub(super) fn silent(&self, me: NodeId) -> Vec<NodeId> {
+        self.members.iter().filter(|(id, member)| !member.alive && **id != me).map(|(id, _)| *id).collect()
     }
 
     /// Whether `node` may stand for `seat`. The updater takes members down one by one, the leader last; so the leader

@@ -3,7 +3,10 @@
 //! A promise is durable, a loan is not. So after a restart the voter takes every seat that it had promised for lent, to
 //! whom it was promised, for the longest ttl: whatever it lent before the crash was lent to the holder of its last
 //! promise (it grants nothing new while anything is lent to somebody else), and has run out by then. That holder can
-//! renew meanwhile; a seat that was never promised was never lent, and need not wait.
+//! renew meanwhile. Only what the disk proves to be free need not wait: a seat that was never promised, and one whose
+//! promise was given back with nothing else lent. The second is not what every resignation says: a supervisor that was
+//! killed leaves its service leading to the end of its lease, and its next life may claim a higher term meanwhile and
+//! give that one up. So a promise also keeps whether it stands alone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,6 +27,7 @@ pub(super) const SEATS_MAX: usize = 64;
 pub(super) struct Promise {
     pub(super) holding: Holding,
     pub(super) kept: Kept,
+    pub(super) beside: Beside,
 }
 
 /// Whether a promise may still be granted.
@@ -35,14 +39,23 @@ pub(super) enum Kept {
     GivenBack,
 }
 
+/// What may be lent beside a promise, when it was written: all that a restarted voter has to go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) enum Beside {
+    /// Nothing.
+    Nothing,
+    /// An earlier holding of the same member.
+    Earlier,
+}
+
 /// A seat that is lent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Loan {
     pub(super) holding: Holding,
     pub(super) until: Mono,
     source: Source,
-    /// Until when an earlier holding of the same member was lent. A supervisor that was killed leaves its service
-    /// leading to the end of its lease, whatever the next life of the supervisor claims and gives up meanwhile.
+    /// Until when an earlier holding of the same member is lent, never later than `until`. A supervisor that was killed
+    /// leaves its service leading to the end of its lease, whatever its next life claims and gives up meanwhile.
     earlier_until: Option<Mono>,
 }
 
@@ -103,11 +116,11 @@ impl Voter {
     pub(super) fn restore(promises: BTreeMap<Seat, Promise>, now: Mono, longest_ttl: Duration) -> Self {
         let entry = |promise: Promise| {
             let until = now + longest_ttl;
-            let loan = match promise.kept {
-                Kept::Standing => {
-                    Some(Loan { holding: promise.holding, until, source: Source::Restart, earlier_until: None })
-                }
-                Kept::GivenBack => None,
+            let lent = |earlier_until| Loan { holding: promise.holding, until, source: Source::Restart, earlier_until };
+            let loan = match (promise.kept, promise.beside) {
+                (Kept::GivenBack, Beside::Nothing) => None,
+                (Kept::Standing, Beside::Nothing) => Some(lent(None)),
+                (Kept::Standing | Kept::GivenBack, Beside::Earlier) => Some(lent(Some(until))),
             };
             Entry { promise: Some(promise), loan, vacant_since: now }
         };
@@ -170,18 +183,20 @@ impl Voter {
         }
         let entry = self.entry(now, ask.seat).ok_or(Refusal::TooManySeats)?;
         entry.is_free(now, holding.holder)?;
-        let promise = Promise { holding, kept: Kept::Standing };
-        let granted = if entry.promise == Some(promise) {
+        let stands = |promise: Promise| promise.holding == holding && promise.kept == Kept::Standing;
+        let granted = if entry.promise.is_some_and(stands) {
             Granted::Again
         } else {
             entry.is_newer(holding.term)?;
             entry.is_most_suitable(now, rules, ask)?;
+            let beside = entry.lent(now);
+            entry.promise = Some(Promise { holding, kept: Kept::Standing, beside });
             Granted::Promised
         };
-        entry.promise = Some(promise);
-        let (until, earlier_until) = match entry.loan {
+        let (until, earlier_until) = match entry.loan.filter(|loan| loan.until > now) {
+            // Of one member, so far: it is free for the claimant. Another ttl than before may be a shorter one.
             Some(loan) if loan.holding == holding => (loan.until.max(now + ttl), loan.earlier_until),
-            Some(loan) => (now + ttl, Some(loan.until).max(loan.earlier_until)),
+            Some(loan) => (loan.until.max(now + ttl), Some(loan.until)),
             None => (now + ttl, None),
         };
         entry.loan = Some(Loan { holding, until, source: Source::Granted, earlier_until });
@@ -212,7 +227,8 @@ impl Voter {
                 entry.vacant_since = now;
             }
         }
-        entry.promise = Some(Promise { holding, kept: Kept::GivenBack });
+        let beside = entry.lent(now);
+        entry.promise = Some(Promise { holding, kept: Kept::GivenBack, beside });
         true
     }
 }
@@ -228,6 +244,12 @@ fn is_asked(rules: &Rules<'_>, ask: &Ask<'_>) -> Result<(), Refusal> {
 }
 
 impl Entry {
+    /// What is lent now, beside a promise that is about to be made or given back. Whoever may make one has seen to it
+    /// that it is lent to nobody but the same member.
+    fn lent(&self, now: Mono) -> Beside {
+        if self.loan.is_some_and(|loan| loan.until > now) { Beside::Earlier } else { Beside::Nothing }
+    }
+
     /// Rules 3 and 4: nothing is lent to somebody else, nor may have been before the restart. A restarted holder is the
     /// same member still, and what it was before the restart holds nothing any more.
     fn is_free(&self, now: Mono, claimant: NodeId) -> Result<(), Refusal> {

@@ -87,6 +87,10 @@ impl Node {
         let mut members: BTreeMap<NodeId, Candidacy> = BTreeMap::new();
         for (node, member) in &view.members {
             let alive = member.node.liveness == Liveness::Alive;
+            // Nobody waits for who has left; it is told of again when it is back.
+            if member.node.liveness == Liveness::Left {
+                continue;
+            }
             let eligible = member.status.eligible && !member.node.facts.left && !(*node == self.me && self.leaving);
             members.insert(*node, Candidacy { alive, eligible, suitability: member.status.suitability });
         }

@@ -308,6 +308,12 @@ impl Cluster {
         (0..hosts).all(|host| self.sees_alive(host) == hosts)
     }
 
+    /// Whether every node knows the service of every other.
+    pub(super) fn is_acquainted(&self) -> bool {
+        let knows = |host: &Host| host.node().map_or(0, |node| node.census().members(&fake_group()).count());
+        self.hosts.iter().all(|host| knows(host) == self.hosts.len())
+    }
+
     /// How many members a machine's node sees alive, itself included.
     #[must_use]
     pub fn sees_alive(&self, host: usize) -> usize {

@@ -75,6 +75,12 @@ pub enum Violation {
         /// For how long the ring was whole.
         waited_ms: u64,
     },
+    /// Nodes do not know each other's services on a ring in which nothing ever went wrong.
+    #[error("not all nodes know all members {waited_ms} ms after the last start")]
+    NotAcquainted {
+        /// For how long all had been started.
+        waited_ms: u64,
+    },
     /// A node's timer is due again and again, and time does not go on: in life, a processor that is busy for nothing.
     #[error("node {node} does not come to rest: event {events} at {at} us")]
     Restless {

@@ -109,9 +109,7 @@ impl Scenario {
         };
         let profile = if rng.random_range(0..2) == 0 { Profile::Lan } else { Profile::Local };
         let config = ClusterConfig { hosts, seed: self.seed, profile, link, max_drift_ppm: 9_000, services: true };
-        // More than half of the machines: a ring that is cut before its first council would else found one on each side,
-        // and two councils seat two leaders. Where a first start may be cut in two, this is what to configure.
-        let rules = GroupRules { min_members: (hosts / 2 + 1).max(3), council_size: 5 };
+        let rules = GroupRules { min_members: 3, council_size: 5 };
         Cluster::new(config, |_, rng| Script {
             topology: Topology::Leader,
             rules,
@@ -132,8 +130,11 @@ impl Scenario {
             repairs.insert((begins, order()), Repair::Start(host));
         }
         let quiet = Duration::from_secs(rng.random_range(0..8));
-        let mut next_fault = us(quiet);
-        let faults_end = us(quiet + self.faults_for);
+        self.acquaint(cluster, &mut repairs)?;
+        // Most often the first council is founded by then; with no quiet at all the first fault comes before it.
+        let begins = cluster.elapsed() + quiet;
+        let mut next_fault = us(begins);
+        let faults_end = us(begins + self.faults_for);
         let mut number = 0;
         while cluster.violation.is_none() {
             let next_repair = repairs.first_key_value().map(|((at, _), _)| *at);
@@ -159,6 +160,23 @@ impl Scenario {
         }
         self.heal(cluster);
         self.judge(cluster)
+    }
+
+    /// Starts all nodes, and waits until each knows the service of every other.
+    ///
+    /// Nothing goes wrong until then: a council is founded by more than half of the members that are known, and two
+    /// halves of a ring that never heard of each other would each found one. What becomes of two such rings when they
+    /// meet is not simulated here.
+    fn acquaint(self, cluster: &mut Cluster, starts: &mut BTreeMap<(True, u64), Repair>) -> Result<(), Violation> {
+        while let Some(((at, _), start)) = starts.pop_first() {
+            cluster.run_until(Duration::from_micros(at));
+            start.carry_out(cluster);
+        }
+        let began = cluster.elapsed();
+        if cluster.run_while_not(began + HEALING, Cluster::is_acquainted) {
+            return Ok(());
+        }
+        Err(Violation::NotAcquainted { waited_ms: since(cluster, began) })
     }
 
     /// Everything works from now on.

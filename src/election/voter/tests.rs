@@ -121,6 +121,72 @@ fn a_reborn_holder_that_gives_up_a_claim_does_not_free_what_it_was_lent_before()
     }
 }
 
+/// The same, when the voter restarts, before or after the claim is given up.
+#[test]
+fn a_restarted_voter_still_lends_what_a_holder_had_before_its_next_life_gave_up_a_claim() {
+    let reborn = Holding { incarnation: 2, ..holding(6, 2) };
+    for claim_arrives in [true, false] {
+        for restarts_before in [true, false] {
+            let mut booth = Booth::new();
+            assert_eq!(booth.claim(0, holding(5, 2)), Ok(Granted::Promised));
+            if claim_arrives {
+                assert_eq!(booth.claim(100, reborn), Ok(Granted::Promised));
+            }
+            if restarts_before {
+                booth = booth.restarted(150);
+            }
+            assert!(booth.give_back(200, reborn));
+            let mut booth = booth.restarted(1_000);
+            let told = (claim_arrives, restarts_before);
+            assert!(
+                matches!(booth.claim(2_999, holding(7, 3)), Err(Refusal::Settling { remaining_ms: 1 })),
+                "{told:?}"
+            );
+            assert_eq!(booth.claim(3_000, holding(7, 3)), Ok(Granted::Promised), "{told:?}");
+        }
+    }
+}
+
+/// And when it restarts in between only: the promise that it kept is given back, and not what was lent before it.
+#[test]
+fn a_claim_that_is_given_up_after_a_restart_frees_nothing_that_was_lent_before_it() {
+    let mut booth = Booth::new();
+    assert_eq!(booth.claim(0, holding(5, 2)), Ok(Granted::Promised));
+    let reborn = Holding { incarnation: 2, ..holding(6, 2) };
+    assert_eq!(booth.claim(100, reborn), Ok(Granted::Promised));
+    let mut booth = booth.restarted(1_000);
+    assert!(booth.give_back(1_100, reborn));
+    assert_eq!(booth.claim(2_999, holding(7, 3)), Err(Refusal::Settling { remaining_ms: 1 }));
+    assert_eq!(booth.claim(3_000, holding(7, 3)), Ok(Granted::Promised));
+}
+
+#[test]
+fn a_restarted_voter_need_not_wait_for_what_its_only_holder_gave_back() {
+    let mut booth = Booth::new();
+    assert_eq!(booth.claim(0, holding(5, 2)), Ok(Granted::Promised));
+    assert!(booth.give_back(100, holding(5, 2)));
+    assert_eq!(booth.restarted(200).claim(200, holding(6, 3)), Ok(Granted::Promised));
+    // Nor when the voter had to trust its disk for what it lent.
+    let mut booth = Booth::new();
+    assert_eq!(booth.claim(0, holding(5, 2)), Ok(Granted::Promised));
+    let mut booth = booth.restarted(100);
+    assert!(booth.give_back(200, holding(5, 2)));
+    assert_eq!(booth.restarted(300).claim(300, holding(6, 3)), Ok(Granted::Promised));
+}
+
+#[test]
+fn a_shorter_claim_of_the_same_holder_does_not_shorten_what_it_was_lent() {
+    let mut booth = Booth::new();
+    assert_eq!(booth.claim(0, holding(5, 2)), Ok(Granted::Promised));
+    let reborn = Holding { incarnation: 2, ..holding(6, 2) };
+    let rules = Rules { me: node(1), council: booth.council.as_ref(), view: &booth.view, ttl: TTL, longest_ttl: TTL };
+    let council = booth.council.as_ref().unwrap().id();
+    let ask = Ask { seat: &Seat::Leader, claimant: node(2), council, suitability: None };
+    assert_eq!(booth.voter.claimed(at(100), &rules, &ask, reborn, TTL / 4), Ok(Granted::Promised));
+    assert!(matches!(booth.claim(1_999, holding(7, 3)), Err(Refusal::Held { remaining_ms: 1, .. })));
+    assert_eq!(booth.claim(2_000, holding(7, 3)), Ok(Granted::Promised));
+}
+
 #[test]
 fn nothing_is_granted_while_it_is_lent_to_somebody_else() {
     let mut booth = Booth::new();
