@@ -9,6 +9,7 @@ mod group;
 mod id;
 pub mod limits;
 mod name;
+pub mod rfc3339;
 mod seat;
 mod time;
 

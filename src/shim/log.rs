@@ -17,7 +17,6 @@
 mod follow;
 mod line;
 mod read;
-pub mod stamp;
 mod write;
 
 pub use follow::Follow;

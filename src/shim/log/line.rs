@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::stamp;
-use crate::base::Wall;
+use crate::base::{Wall, rfc3339};
 
 /// Longest text of a line, in bytes. What is longer becomes several lines.
 pub const LINE_BYTES: usize = 16 * 1024;
@@ -55,7 +54,7 @@ impl Line {
         let torn = || Self { at: Wall(0), stream: Stream::Sup, text: String::from_utf8_lossy(bytes).into_owned() };
         let mut parts = bytes.splitn(3, |b| *b == b' ');
         let (Some(at), Some(stream), Some(text)) = (parts.next(), parts.next(), parts.next()) else { return torn() };
-        let Some(at) = std::str::from_utf8(at).ok().and_then(stamp::parse) else { return torn() };
+        let Some(at) = std::str::from_utf8(at).ok().and_then(rfc3339::parse) else { return torn() };
         let stream = match stream {
             b"out" => Stream::Out,
             b"err" => Stream::Err,
@@ -67,7 +66,7 @@ impl Line {
 
     /// Appends the line as it stands in a log file, with its end.
     pub(super) fn write(at: Wall, stream: Stream, text: &[u8], into: &mut Vec<u8>) {
-        into.extend_from_slice(stamp::format(at).as_bytes());
+        into.extend_from_slice(rfc3339::format(at).as_bytes());
         into.push(b' ');
         into.extend_from_slice(stream.as_str().as_bytes());
         into.push(b' ');
