@@ -63,6 +63,14 @@ pub enum Violation {
         /// Where.
         what: String,
     },
+    /// Nodes that know the same things show different ones.
+    #[error("views of the group differ {waited_ms} ms after healing: {what}")]
+    ViewsDiffer {
+        /// For how long the ring was whole.
+        waited_ms: u64,
+        /// What each of them shows.
+        what: String,
+    },
     /// A node does not see all others alive on a whole ring.
     #[error("node {node} sees {alive} of {all} alive {waited_ms} ms after healing")]
     NotWhole {

@@ -222,6 +222,11 @@ impl Scenario {
             let waited_ms = since(cluster, is_whole);
             return Err(Violation::RecordsDiffer { waited_ms, what: difference(cluster) });
         }
+        // Equal records are worth nothing if the views of them differ.
+        if !cluster.run_while_not(cluster.elapsed() + HEALING, views_agree) {
+            let waited_ms = since(cluster, is_whole);
+            return Err(Violation::ViewsDiffer { waited_ms, what: shown(cluster) });
+        }
         for (node, revision) in &cluster.acknowledged {
             let history = cluster.node(0).map(|node| node.census().config_history(&fake_group())).unwrap_or_default();
             let pruned = history.len() >= crate::node::REVISIONS_KEPT;
@@ -235,6 +240,29 @@ impl Scenario {
 
 fn since(cluster: &Cluster, then: Duration) -> u64 {
     u64::try_from(cluster.elapsed().saturating_sub(then).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether all nodes show the group alike, with a leader.
+fn views_agree(cluster: &Cluster) -> bool {
+    let views: Vec<_> = (0..cluster.config.hosts)
+        .filter_map(|host| cluster.node(host))
+        .map(|node| {
+            let view = node.census().group(&fake_group());
+            let config = view.config.as_ref().map(|config| config.revision.clone());
+            (view.leader, view.council.clone(), config, view.members.len())
+        })
+        .collect();
+    views.first().is_some_and(|first| first.0.is_some() && views.iter().all(|view| view == first))
+}
+
+/// What each node shows of the group, for a person.
+fn shown(cluster: &Cluster) -> String {
+    let each = (0..cluster.config.hosts).filter_map(|host| {
+        let view = cluster.node(host)?.census().group(&fake_group());
+        let config = view.config.as_ref().map(|config| config.revision.as_str());
+        Some(format!("node {host}: leader {:?}, {} members, config {config:?}", view.leader, view.members.len()))
+    });
+    each.collect::<Vec<_>>().join("; ")
 }
 
 /// The first record that two nodes do not have alike, for a person.
