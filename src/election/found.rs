@@ -96,11 +96,19 @@ impl Election {
     /// half of those that this node has heard of and that have not left. So of a ring that is cut in two before it has a
     /// council at most one side founds one; two councils would seat two leaders until they meet.
     ///
+    /// Who seems alive may be cut off already. So wherever a council can be so large, its *voters* are more than half
+    /// (an odd number: one more than half of 6 or 7), and all of them have to accept: any two such councils share a
+    /// voter, whatever the ring shows. In a group of twice the council's size or more it rests on the ring.
+    ///
     /// The price, paid on purpose: members that died for good before there ever was a council can keep a group waiting,
     /// until the ring forgets them (24 h), they are told to have left, or enough others join. The status names them.
     /// Two sides that have never heard of each other are not covered: nobody can count those that it does not know.
     pub(super) fn founders(&self) -> usize {
-        self.config.min_members.max(majority(self.view.members.len()))
+        let known = self.view.members.len();
+        let most = majority(known);
+        let voters = most | 1;
+        let alive = if voters <= self.config.council_size.min(known) { voters } else { most };
+        self.config.min_members.max(alive)
     }
 
     pub(super) fn pursue_council(&mut self, now: Mono) {

@@ -301,11 +301,12 @@ impl Cluster {
         self.hosts.iter().map(|host| host.renewals).sum()
     }
 
-    /// Whether every node sees every other alive.
+    /// Whether every node runs and sees every other alive. One that is paused sees what it saw before.
     #[must_use]
     pub fn is_whole(&self) -> bool {
+        let runs = |host: &Host| matches!(host.process, Process::Running(_));
         let hosts = self.hosts.len();
-        (0..hosts).all(|host| self.sees_alive(host) == hosts)
+        self.hosts.iter().all(runs) && (0..hosts).all(|host| self.sees_alive(host) == hosts)
     }
 
     /// Whether every node knows the service of every other.
