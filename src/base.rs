@@ -9,7 +9,6 @@ mod group;
 mod id;
 pub mod limits;
 mod name;
-pub mod rfc3339;
 mod seat;
 mod time;
 

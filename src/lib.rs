@@ -22,6 +22,7 @@
 //! | [`supervisor`] | wires all of it |
 //! | [`api`], [`cli`] | how programs and people reach a supervisor |
 //! | [`demo`] | the built-in service that `sup dev` shows |
+//! | [`rfc3339`] | times as people and programs read them |
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
@@ -36,6 +37,7 @@ pub mod net;
 pub mod node;
 pub mod plan;
 pub mod records;
+pub mod rfc3339;
 pub mod ring;
 pub mod service;
 pub mod shim;

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::base::{Wall, rfc3339};
+use crate::base::Wall;
+use crate::rfc3339;
 
 /// A time of day that is written `2026-05-01T12:00:00.250Z`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::base::{Wall, rfc3339};
+use crate::base::Wall;
+use crate::rfc3339;
 
 /// Longest text of a line, in bytes. What is longer becomes several lines.
 pub const LINE_BYTES: usize = 16 * 1024;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::Wall;
+use crate::base::Wall;
 
 /// The last millisecond of the year 9999; RFC 3339 has no later years.
 pub(crate) const LAST: Wall = Wall(253_402_300_799_999);
