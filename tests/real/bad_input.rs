@@ -7,7 +7,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
-use crate::harness::{Answer, Node, Ring, SUP, free_ip, is_alive, run, wait_until, write_plan};
+use crate::harness::{Answer, Node, Ring, SUP, free_ip, is_alive, run, wait_for, wait_until, write_plan};
 use crate::http;
 
 const DEMO: &str = "demo.default";
@@ -318,9 +318,10 @@ impl SmallDisk {
         self.0.join("filler")
     }
 
+    /// Takes all room that there is now; others may give some back afterwards.
     fn fill(&self) {
         use std::io::Write as _;
-        let mut file = std::fs::File::create(self.filler()).expect("a file");
+        let mut file = std::fs::File::options().create(true).append(true).open(self.filler()).expect("a file");
         while file.write_all(&[0; 4096]).is_ok() {}
         while file.write_all(&[0; 1]).is_ok() {}
     }
@@ -350,16 +351,21 @@ fn a_full_disk_stops_elections_on_its_node_alone_and_all_is_well_once_there_is_r
         node.wait_healthy(DEMO);
     }
     let pid = ring.nodes[2].service_pid(DEMO);
-    disk.fill();
     // It has to be written there, too, and is in force on the others at least.
-    let applied =
-        ring.nodes[0].sup_with_input(&["config", "apply", DEMO, "-", "--timeout", "1s"], "message = \"full\"\n");
+    let mut message = String::new();
+    let applied = wait_for("the disk has no room for a config", || {
+        disk.fill();
+        message.push('f');
+        let toml = format!("message = \"{message}\"\n");
+        let applied = ring.nodes[0].sup_with_input(&["config", "apply", DEMO, "-", "--timeout", "1s"], &toml);
+        (applied.code != 0).then_some(applied)
+    });
     assert_eq!(applied.code, 3, "{applied:?}");
     assert!(applied.stderr.contains(&ring.nodes[2].ip.to_string()), "{applied:?}");
     assert!(applied.stderr.contains("No space left on device"), "{applied:?}");
     for node in &ring.nodes[..2] {
         wait_until("the config is in force", || {
-            http::get((node.ip, 8080), "/").is_ok_and(|response| response.json()["message"] == "full")
+            http::get((node.ip, 8080), "/").is_ok_and(|response| response.json()["message"] == message.as_str())
         });
     }
     wait_until("the log tells of it", || ring.nodes[2].log().contains("No space left on device"));
@@ -372,12 +378,12 @@ fn a_full_disk_stops_elections_on_its_node_alone_and_all_is_well_once_there_is_r
     println!("{}", ring.nodes[2].sup(&["explain", "demo"]).stdout);
     disk.free();
     wait_until("what could not be written is, once there is room", || {
-        http::get((ring.nodes[2].ip, 8080), "/").is_ok_and(|response| response.json()["message"] == "full")
+        http::get((ring.nodes[2].ip, 8080), "/").is_ok_and(|response| response.json()["message"] == message.as_str())
     });
-    disk.fill();
     // The store's file has some room of its own, which small records may fit in.
     let mut number = 0;
     wait_until("the store cannot be written either", || {
+        disk.fill();
         number += 1;
         let toml = format!("message = \"{number} {}\"\n", "x".repeat(20_000));
         let applied = ring.nodes[0].sup_with_input(&["config", "apply", DEMO, "-", "--no-wait"], &toml);
