@@ -19,6 +19,9 @@ use super::spec::{LaunchSpec, SPEC_BYTES, SpecError, StopSpec};
 use super::{clock, descent};
 use crate::base::{Mono, Wall};
 
+/// How often a shim that breaks off is asked again, and after how long.
+const ADOPT_ATTEMPTS: u32 = 50;
+const ADOPT_AGAIN: Duration = Duration::from_millis(10);
 /// How long a shim is given to report that its process runs. Generous: a loaded machine may take a second.
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a shim is given to answer.
@@ -128,18 +131,28 @@ impl Client {
     /// # Errors
     /// There may be a shim that cannot be spoken to: nothing must be started in its place.
     pub async fn adopt(socket: &Path) -> Result<Option<Self>, ClientError> {
-        match Connection::open(socket).await {
-            Ok(mut connection) => match connection.ask(&Request::Status).await? {
-                Response::Status(status) => Ok(Some(Self::of(socket, &status))),
-                other => Err(nonsense(socket, &other)),
-            },
-            Err(ClientError::Gone) => {
-                if let Some(trace) = read_trace(socket).await {
-                    bury(trace).await;
+        let mut attempts = ADOPT_ATTEMPTS;
+        loop {
+            attempts -= 1;
+            match Self::ask_for_status(socket).await {
+                Ok(status) => return Ok(Some(Self::of(socket, &status))),
+                Err(ClientError::Gone) => {
+                    if let Some(trace) = read_trace(socket).await {
+                        bury(trace).await;
+                    }
+                    return Ok(None);
                 }
-                Ok(None)
+                // A shim that was killed still accepts while its threads are taken down, and then resets.
+                Err(ClientError::Io { source, .. }) if attempts > 0 && broke_off(&source) => sleep(ADOPT_AGAIN).await,
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
+        }
+    }
+
+    async fn ask_for_status(socket: &Path) -> Result<Status, ClientError> {
+        match Connection::open(socket).await?.ask(&Request::Status).await? {
+            Response::Status(status) => Ok(status),
+            other => Err(nonsense(socket, &other)),
         }
     }
 
@@ -407,4 +420,10 @@ impl Connection {
     fn error(&self, source: io::Error) -> ClientError {
         ClientError::Io { socket: self.socket.clone(), source }
     }
+}
+
+/// Whether the other side ended in the middle of a conversation.
+fn broke_off(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), ConnectionReset | BrokenPipe | UnexpectedEof)
 }
