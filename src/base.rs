@@ -6,14 +6,18 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod group;
+mod hash;
 mod id;
 pub mod limits;
 mod name;
+mod release;
 mod seat;
 mod time;
 
 pub use group::{GroupId, GroupIdError};
+pub use hash::{Hash, HashError};
 pub use id::{NodeId, NodeIdError};
 pub use name::{Name, NameError};
+pub use release::{BlobRef, ReleaseRef, Version, VersionError};
 pub use seat::{Seat, SeatError, Term};
 pub use time::{Mono, Now, Wall};

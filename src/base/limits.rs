@@ -15,3 +15,5 @@ pub const CONFIG_BYTES: usize = 60 * 1024;
 pub const COUNCIL_MAX: usize = 7;
 /// Most characters of a service, group or lock name.
 pub const NAME_CHARS: usize = 64;
+/// Most characters of a plan's version.
+pub const VERSION_CHARS: usize = 64;

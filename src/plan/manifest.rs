@@ -9,12 +9,15 @@ pub use parse::parse;
 
 use super::hook::HookName;
 use super::signal::StopSignal;
-use crate::base::Name;
+use crate::base::{Name, Version};
 
 /// How long a hook may take unless its plan says otherwise.
 pub const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long `pre-stop` may take unless the plan says otherwise: somebody waits for the stop.
 pub const PRE_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The origin of a plan that names none.
+pub const LOCAL: &str = "local";
 
 /// What `plan.toml` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,9 +25,9 @@ pub struct Manifest {
     /// The service's name.
     pub name: Name,
     /// The version of what it runs.
-    pub version: String,
-    /// Who made the plan; `local` if it does not say.
-    pub origin: String,
+    pub version: Version,
+    /// Who made the plan, if it says so.
+    pub origin: Option<Name>,
     /// One line for people.
     pub description: String,
     /// What a value that is missing renders as.
@@ -227,11 +230,11 @@ pub struct ElectionSpec {
 impl Manifest {
     /// A plan of this name that says nothing else.
     #[must_use]
-    pub fn new(name: Name, version: String) -> Self {
+    pub fn new(name: Name, version: Version) -> Self {
         Self {
             name,
             version,
-            origin: "local".to_owned(),
+            origin: None,
             description: String::new(),
             missing: Missing::default(),
             service: ServiceSpec::default(),
@@ -246,10 +249,16 @@ impl Manifest {
         }
     }
 
+    /// Who made the plan; [`LOCAL`] if it does not say.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.origin.as_ref().map_or(LOCAL, Name::as_str)
+    }
+
     /// `ORIGIN/NAME/VERSION`.
     #[must_use]
     pub fn ident(&self) -> String {
-        format!("{}/{}/{}", self.origin, self.name, self.version)
+        format!("{}/{}/{}", self.origin(), self.name, self.version)
     }
 
     /// How long a hook may take; none for `run`, which has no end.

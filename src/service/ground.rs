@@ -185,7 +185,7 @@ mod tests {
     use crate::template::Owner;
 
     fn manifest(user: &str) -> Manifest {
-        let mut manifest = Manifest::new("demo".parse().unwrap(), "1".to_owned());
+        let mut manifest = Manifest::new("demo".parse().unwrap(), "1".parse().unwrap());
         manifest.service.user = Some(user.to_owned());
         manifest
     }

@@ -9,14 +9,12 @@ use super::{
     BindSpec, ElectionSpec, Exports, HOOK_TIMEOUT, Health, HealthCheck, Manifest, Missing, Requires, Resource, Restart,
     ServiceSpec,
 };
-use crate::base::Name;
-use crate::base::limits::COUNCIL_MAX;
+use crate::base::limits::{COUNCIL_MAX, VERSION_CHARS};
+use crate::base::{Name, Version};
 use crate::plan::complaint::{Complaint, Complaints, Source, nearest};
 use crate::plan::hook::HookName;
 use crate::plan::reader::{Entry, Reader, Section};
 
-/// Most characters of a version.
-const VERSION_CHARS: usize = 64;
 /// The shortest time from one health check to the next, and the shortest time that one may take.
 const SHORTEST_CHECK: Duration = Duration::from_millis(50);
 /// The shortest delay of a restart: none at all would be a busy loop.
@@ -40,9 +38,8 @@ pub fn parse(source: &Source, hooks: &BTreeSet<HookName>) -> Result<Manifest, Co
             read.complain(0..0, format!("the plan has no `{key}`"));
         }
     }
-    // A stand-in is never seen: where a name or version is missing or wrong there is a complaint, and no manifest.
     let name = name.and_then(|entry| read.parsed::<Name>(&entry));
-    let version = version.and_then(|entry| self::version(&mut read, &entry)).unwrap_or_default();
+    let version = version.and_then(|entry| self::version(&mut read, &entry));
 
     let origin = top.take("origin").and_then(|entry| read.parsed::<Name>(&entry));
     let description = top.take("description").and_then(|entry| read.string(&entry)).unwrap_or_default();
@@ -68,12 +65,10 @@ pub fn parse(source: &Source, hooks: &BTreeSet<HookName>) -> Result<Manifest, Co
         let help = "add `run` to [service], or write hooks/run";
         read.complain_helpfully(0..0, "nothing says how the service is run", help);
     }
-    let Some(name) = name else { return Err(read.finish(()).err().unwrap_or_default()) };
-    let mut manifest = Manifest::new(name, version);
-    if let Some(origin) = origin {
-        manifest.origin = origin.to_string();
-    }
+    // Without either there is a complaint, and no manifest.
+    let Some((name, version)) = name.zip(version) else { return Err(read.finish(()).err().unwrap_or_default()) };
     read.finish(Manifest {
+        origin,
         description,
         missing,
         service,
@@ -85,7 +80,7 @@ pub fn parse(source: &Source, hooks: &BTreeSet<HookName>) -> Result<Manifest, Co
         requires,
         hook_timeouts,
         election,
-        ..manifest
+        ..Manifest::new(name, version)
     })
 }
 
@@ -100,16 +95,16 @@ fn section<'a, T: Default>(
     section.map(|section| read_section(read, section)).unwrap_or_default()
 }
 
-fn version(read: &mut Reader<'_>, entry: &Entry<'_>) -> Option<String> {
-    let version = read.text(entry)?;
-    // It becomes a part of paths and of idents.
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '~');
-    if version.len() > VERSION_CHARS || !version.chars().all(allowed) || version.starts_with('.') {
-        let message = format!("`version` is 1 to {VERSION_CHARS} of letters, digits and `.-_+~`, not {version:?}");
-        read.complain(entry.value_span(), message);
-        return None;
+fn version(read: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Version> {
+    let text = read.text(entry)?;
+    match text.parse() {
+        Ok(version) => Some(version),
+        Err(_) => {
+            let message = format!("`version` is 1 to {VERSION_CHARS} of letters, digits and `.-_+~`, not {text:?}");
+            read.complain(entry.value_span(), message);
+            None
+        }
     }
-    Some(version)
 }
 
 fn service(read: &mut Reader<'_>, mut section: Section<'_>) -> ServiceSpec {

@@ -42,9 +42,9 @@ impl PkgContext {
         let manifest = &plan.manifest;
         Self {
             ident: format!("{}/{}", plan.ident(), plan.release),
-            origin: manifest.origin.clone(),
+            origin: manifest.origin().to_owned(),
             name: manifest.name.to_string(),
-            version: manifest.version.clone(),
+            version: manifest.version.to_string(),
             release: plan.release.to_string(),
             env: manifest.service.env.clone(),
             exposes: manifest.exports.exposes.clone(),
