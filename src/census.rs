@@ -13,6 +13,7 @@
 
 mod build;
 mod config;
+mod goal;
 mod index;
 mod view;
 
@@ -20,5 +21,6 @@ mod view;
 mod tests;
 
 pub use config::{ConfigEntry, ConfigStanding};
+pub use goal::{Goal, Turn, When};
 pub use index::{Census, Changes, Superseded, Unreadable};
 pub use view::{ConfigView, CouncilView, ElectionState, GroupView, Liveness, MemberView, NodeView, SeatView};

@@ -13,6 +13,7 @@
 //! | `settle.rs` | actions of the components, routed to each other and out, until all are quiet |
 //! | `groups.rs` | the groups that this node is a member or a voter of, and their elections |
 //! | `configs.rs` | revisions of configs: apply, roll back, unset |
+//! | `desired.rs` | what a group should be, and what a person wants of its rollout |
 //!
 //! What it does not do: no clock, no socket, no disk, no process, and no opinion on when a service starts.
 
@@ -20,6 +21,7 @@
 
 mod command;
 mod configs;
+mod desired;
 mod execute;
 mod groups;
 mod input;

@@ -24,7 +24,7 @@
 //! | `refusal` | what is not taken from others |
 //! | `standing` | what a node that was away for long may say |
 //! | `message` | what travels, and what is asked of the surroundings |
-//! | [`value`] | what the values of known kinds say |
+//! | [`value`], `rollout` | what the values of known kinds say |
 //! | `durable` | the words for what is kept on disk |
 //!
 //! What this does not do: it does not know who is alive (it is told: [`Records::set_peers`]), nor what values mean.
@@ -39,6 +39,7 @@ mod message;
 mod record;
 mod refusal;
 mod repair;
+mod rollout;
 mod spread;
 mod stamp;
 mod standing;

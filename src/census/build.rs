@@ -1,9 +1,10 @@
 //! Builds the view of one group from the index.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::base::{GroupId, NodeId, Seat};
-use crate::records::value::{Strategy, Topology};
+use crate::base::{GroupId, NodeId, Seat, Term};
+use crate::records::value::{Strategy, Target, Topology};
 
 use super::config;
 use super::index::{Census, GroupEntry};
@@ -24,9 +25,32 @@ pub(super) fn group(census: &Census, group: &GroupId) -> GroupView {
     view.updater = holder(census, entry, &Seat::Updater, view.update_election);
     view.config = config::current(&entry.configs)
         .map(|(revision, value)| ConfigView { revision: revision.clone(), toml: value.toml.as_str().into() });
-    view.desired.clone_from(&entry.desired);
+    view.desired = entry.desired.as_ref().map(|(_, desired)| desired.clone());
+    view.release = entry.release.as_ref().map(|(_, release)| release.clone());
+    view.order = entry.order.as_ref().map(|(stamp, order)| (stamp.time, order.clone()));
+    view.rollout = entry.rollout.as_ref().map(|(stamp, rollout)| (Term(stamp.term), Arc::clone(rollout)));
+    view.target = target(&view);
+    view.asked = asked(entry);
+    view.goal.clone_from(&entry.goal);
     view.members = members(census, entry, &view);
     view
+}
+
+/// What every member is to be in the end.
+fn target(view: &GroupView) -> Target {
+    Target {
+        release: view.release.as_ref().map(|desired| desired.release.manifest),
+        config: view.config.as_ref().map(|config| config.revision.clone()),
+        state: view.desired.as_ref().map(|desired| desired.state).unwrap_or_default(),
+    }
+}
+
+/// When the newest of the records that make the target was written, as the records' clock has it.
+fn asked(entry: &GroupEntry) -> u64 {
+    let configs = entry.configs.values().map(|(stamp, _)| stamp.time);
+    let desired = entry.desired.iter().map(|(stamp, _)| stamp.time);
+    let release = entry.release.iter().map(|(stamp, _)| stamp.time);
+    configs.chain(desired).chain(release).max().unwrap_or_default()
 }
 
 fn members(census: &Census, entry: &GroupEntry, view: &GroupView) -> BTreeMap<NodeId, MemberView> {

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use crate::base::{GroupId, NodeId, Seat, Term};
 use crate::records::value::{
-    self, ConfigRevision, CouncilFacts, Desired, MemberStatus, NodeFacts, SeatHolder, ValueError,
+    self, ConfigRevision, CouncilFacts, Desired, DesiredRelease, MemberStatus, NodeFacts, Order, Rollout, SeatHolder,
+    ValueError,
 };
 use crate::records::{Key, Kind, Record, Stamp};
 
 use super::build;
 use super::config::{self, ConfigEntry};
+use super::goal::Goal;
 use super::view::{ElectionState, GroupView, Liveness, NodeView, SeatView};
 
 /// The view of the ring, kept up to date as membership and records change.
@@ -40,7 +42,13 @@ pub(super) struct GroupEntry {
     pub(super) last_holder: BTreeMap<Seat, SeatView>,
     pub(super) council: Option<CouncilFacts>,
     pub(super) configs: BTreeMap<String, (Stamp, Arc<ConfigRevision>)>,
-    pub(super) desired: Option<Desired>,
+    pub(super) desired: Option<(Stamp, Desired)>,
+    pub(super) release: Option<(Stamp, DesiredRelease)>,
+    /// The last order about the rollout.
+    pub(super) order: Option<(Stamp, Order)>,
+    pub(super) rollout: Option<(Stamp, Arc<Rollout>)>,
+    /// What this node's member of the group is to be; none if it has none.
+    pub(super) goal: Option<Goal>,
     /// What this node's own election of a seat says; none for groups in whose elections it has no part.
     pub(super) elections: BTreeMap<Seat, (ElectionState, String)>,
     /// The seats that this node holds.
@@ -50,12 +58,20 @@ pub(super) struct GroupEntry {
 impl GroupEntry {
     /// Nothing is known of it. What is dropped then does not come again: records tell only of their changes.
     fn is_empty(&self) -> bool {
-        !self.is_shown() && self.seats.is_empty() && self.council.is_none()
+        !self.is_shown()
+            && self.seats.is_empty()
+            && self.council.is_none()
+            && self.rollout.is_none()
+            && self.order.is_none()
     }
 
     /// There is something about it that people want to see.
     fn is_shown(&self) -> bool {
-        !(self.members.is_empty() && self.configs.is_empty() && self.desired.is_none() && self.elections.is_empty())
+        !(self.members.is_empty()
+            && self.configs.is_empty()
+            && self.desired.is_none()
+            && self.release.is_none()
+            && self.elections.is_empty())
     }
 }
 
@@ -157,8 +173,20 @@ impl Census {
                 return Ok(self.set_config(&group, revision, record.stamp, value));
             }
             Kind::Desired(group) => {
-                let desired = value::decode(record).map_err(unreadable)?;
-                self.change(&group, |entry| entry.desired = desired);
+                let desired: Option<Desired> = value::decode(record).map_err(unreadable)?;
+                self.change(&group, |entry| entry.desired = desired.map(|desired| (record.stamp, desired)));
+            }
+            Kind::Release(group) => {
+                let release: Option<DesiredRelease> = value::decode(record).map_err(unreadable)?;
+                self.change(&group, |entry| entry.release = release.map(|release| (record.stamp, release)));
+            }
+            Kind::Order(group) => {
+                let order: Option<Order> = value::decode(record).map_err(unreadable)?;
+                self.change(&group, |entry| entry.order = order.map(|order| (record.stamp, order)));
+            }
+            Kind::Rollout(group) => {
+                let rollout: Option<Rollout> = value::decode(record).map_err(unreadable)?;
+                self.change(&group, |entry| entry.rollout = rollout.map(|rollout| (record.stamp, Arc::new(rollout))));
             }
             Kind::Seat(group, seat) => {
                 let holder: Option<SeatHolder> = value::decode(record).map_err(unreadable)?;
@@ -182,6 +210,9 @@ impl Census {
                 entry.configs.remove(&revision);
             }),
             Kind::Desired(group) => self.change(&group, |entry| entry.desired = None),
+            Kind::Release(group) => self.change(&group, |entry| entry.release = None),
+            Kind::Order(group) => self.change(&group, |entry| entry.order = None),
+            Kind::Rollout(group) => self.change(&group, |entry| entry.rollout = None),
             Kind::Seat(group, seat) => self.change(&group, |entry| entry.set_seat(seat, None)),
             Kind::Council(group) => self.change(&group, |entry| entry.council = None),
             Kind::Unknown => {}
@@ -209,6 +240,14 @@ impl Census {
                 entry.held.remove(seat);
             }
         });
+    }
+
+    /// What this node's member of a group is to be; none if it has none.
+    pub fn set_goal(&mut self, group: &GroupId, goal: Option<Goal>) {
+        if self.groups.get(group).is_some_and(|entry| entry.goal == goal) {
+            return;
+        }
+        self.change(group, |entry| entry.goal = goal);
     }
 
     /// This node has no part in the elections of a group any more.

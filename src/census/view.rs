@@ -7,7 +7,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{GroupId, NodeId, Term};
-use crate::records::value::{Desired, Health, MemberStatus, NodeFacts, ServiceState, Strategy, Topology};
+use crate::records::value::{
+    Desired, DesiredRelease, Health, MemberStatus, NodeFacts, Order, Rollout, ServiceState, Strategy, Target, Topology,
+};
+
+use super::goal::Goal;
 
 /// Whether a node answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -127,6 +131,18 @@ pub struct GroupView {
     pub config: Option<ConfigView>,
     /// What the group should be; none if nobody said.
     pub desired: Option<Desired>,
+    /// Which release it should run; none if nobody said.
+    pub release: Option<DesiredRelease>,
+    /// What every member is to be in the end: the newest release, config and state that were asked for.
+    pub target: Target,
+    /// When the newest of them was asked for, as the records' clock has it; 0 if nothing ever was.
+    pub asked: u64,
+    /// The last order about the rollout, and when it was given, as the records' clock has it.
+    pub order: Option<(u64, Order)>,
+    /// The rollout, and the term of the updater that wrote it.
+    pub rollout: Option<(Term, Arc<Rollout>)>,
+    /// What this node's member is to be; none if it has none.
+    pub goal: Option<Goal>,
     /// All members that were heard of and are not forgotten, by node id.
     pub members: BTreeMap<NodeId, MemberView>,
 }
@@ -147,6 +163,12 @@ impl GroupView {
             council: None,
             config: None,
             desired: None,
+            release: None,
+            target: Target::default(),
+            asked: 0,
+            order: None,
+            rollout: None,
+            goal: None,
             members: BTreeMap::new(),
         }
     }

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use crate::base::{GroupId, Seat};
+use crate::base::{GroupId, ReleaseRef, Seat};
 use crate::records::PutError;
-use crate::records::value::{DesiredState, MemberStatus, NodeFacts};
+use crate::records::value::{DesiredState, MemberStatus, NodeFacts, OrderKind, RolloutOptions};
 
 /// Something that this node's shell asks of it.
 #[derive(Debug, Clone)]
@@ -63,6 +63,27 @@ pub enum Command {
         /// What it should be.
         state: DesiredState,
     },
+    /// Say which release a group should run.
+    SetRelease {
+        /// Which group.
+        group: GroupId,
+        /// The release, which is on this node's disk.
+        release: ReleaseRef,
+    },
+    /// Say how changes of a group are rolled out.
+    SetOptions {
+        /// Which group.
+        group: GroupId,
+        /// How.
+        options: RolloutOptions,
+    },
+    /// Say what is to become of a group's rollout.
+    Order {
+        /// Which group.
+        group: GroupId,
+        /// What.
+        what: OrderKind,
+    },
     /// Give a seat back at once.
     Resign {
         /// Of which group.
@@ -118,6 +139,12 @@ pub enum CommandError {
         revision: String,
         /// Which there are.
         known: String,
+    },
+    /// There is no rollout to which an order could go.
+    #[error("{group} has no rollout, and never had one")]
+    NoRollout {
+        /// The group.
+        group: GroupId,
     },
     /// The record was refused.
     #[error("cannot record it")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::base::{GroupId, NodeId, Now, Seat};
-use crate::records::value::{Desired, MemberStatus, NodeFacts};
+use crate::records::value::{MemberStatus, NodeFacts};
 use crate::records::{Key, value};
 
 use super::join::Joining;
@@ -115,11 +115,10 @@ impl Node {
             Command::ApplyConfig { group, toml, expect } => self.apply_config(now, &group, toml, expect.as_deref()),
             Command::RollbackConfig { group, revision } => self.rollback_config(now, &group, revision.as_deref()),
             Command::UnsetConfig { group } => self.unset_config(now, &group),
-            Command::SetDesired { group, state } => {
-                let desired = Desired { state, at: now.wall, by: Some(self.me) };
-                self.try_put_value(now, Key::desired(&group), &desired, 0)?;
-                Ok(Done { changed: true, ..Done::default() })
-            }
+            Command::SetDesired { group, state } => self.set_state(now, &group, state),
+            Command::SetRelease { group, release } => self.set_release(now, &group, release),
+            Command::SetOptions { group, options } => self.set_options(now, &group, options),
+            Command::Order { group, what } => self.order(now, &group, what),
             Command::Resign { group, seat } => self.resign(now, &group, &seat),
             Command::Join(addresses) => {
                 self.ring.join(now, &addresses);

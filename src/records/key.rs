@@ -17,7 +17,8 @@ const REVISION_CHARS: usize = 64;
 /// versions are ordered. Cheap to clone.
 ///
 /// `owned/NODE/node`, `owned/NODE/service/GROUP`, `shared/config/GROUP/REVISION`, `shared/desired/GROUP`,
-/// `fenced/seat/GROUP/SEAT`, `fenced/council/GROUP`. A key of a kind that this version does not know is carried along,
+/// `shared/release/GROUP`, `shared/order/GROUP`, `fenced/seat/GROUP/SEAT`, `fenced/council/GROUP`,
+/// `fenced/rollout/GROUP`. A key of a kind that this version does not know is carried along,
 /// so that a ring may run two versions of `sup` at once.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Arc<str>);
@@ -44,6 +45,12 @@ pub enum Kind {
     Config(GroupId, String),
     /// What a group should be.
     Desired(GroupId),
+    /// Which release a group should run.
+    Release(GroupId),
+    /// What a person wants of a group's rollout.
+    Order(GroupId),
+    /// How far a group's rollout is.
+    Rollout(GroupId),
     /// Who holds a seat.
     Seat(GroupId, Seat),
     /// Who votes in a group.
@@ -95,6 +102,24 @@ impl Key {
     #[must_use]
     pub fn desired(group: &GroupId) -> Self {
         Self(format!("shared/desired/{group}").into())
+    }
+
+    /// Which release `group` should run.
+    #[must_use]
+    pub fn release(group: &GroupId) -> Self {
+        Self(format!("shared/release/{group}").into())
+    }
+
+    /// What a person wants of the rollout of `group`.
+    #[must_use]
+    pub fn order(group: &GroupId) -> Self {
+        Self(format!("shared/order/{group}").into())
+    }
+
+    /// How far the rollout of `group` is.
+    #[must_use]
+    pub fn rollout(group: &GroupId) -> Self {
+        Self(format!("fenced/rollout/{group}").into())
     }
 
     /// Who holds `seat` of `group`.
@@ -169,6 +194,9 @@ fn parse_kind(text: &str) -> Option<Kind> {
             Kind::Config(group.parse().ok()?, revision.to_owned())
         }
         ("shared", "desired") => Kind::Desired(rest.parse().ok()?),
+        ("shared", "release") => Kind::Release(rest.parse().ok()?),
+        ("shared", "order") => Kind::Order(rest.parse().ok()?),
+        ("fenced", "rollout") => Kind::Rollout(rest.parse().ok()?),
         ("fenced", "seat") => {
             let (group, seat) = rest.split_once('/')?;
             Kind::Seat(group.parse().ok()?, seat.parse().ok()?)
@@ -248,6 +276,9 @@ mod tests {
             (Key::service(&group, node), Kind::Service(group.clone(), node), Class::Owned(node)),
             (Key::config(&group, "3-1a2b3c4d"), Kind::Config(group.clone(), "3-1a2b3c4d".into()), Class::Shared),
             (Key::desired(&group), Kind::Desired(group.clone()), Class::Shared),
+            (Key::release(&group), Kind::Release(group.clone()), Class::Shared),
+            (Key::order(&group), Kind::Order(group.clone()), Class::Shared),
+            (Key::rollout(&group), Kind::Rollout(group.clone()), Class::Fenced),
             (Key::seat(&group, &Seat::Leader), Kind::Seat(group.clone(), Seat::Leader), Class::Fenced),
             (Key::seat(&group, &lock), Kind::Seat(group.clone(), lock), Class::Fenced),
             (Key::council(&group), Kind::Council(group.clone()), Class::Fenced),
@@ -260,8 +291,7 @@ mod tests {
 
     #[test]
     fn a_key_of_a_kind_not_yet_invented_is_carried_along() {
-        for text in ["shared/blob/abc", "fenced/rollout/redis.default", "shared/desired/not a group", "shared/config/x"]
-        {
+        for text in ["shared/blob/abc", "fenced/moon/redis.default", "shared/desired/not a group", "shared/config/x"] {
             assert_eq!(text.parse::<Key>().unwrap().kind(), Kind::Unknown);
         }
     }

@@ -7,6 +7,11 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use super::rollout::{
+    Batch, DesiredRelease, Failure, Grant, OnFailure, Order, OrderKind, Rollout, RolloutOptions, RolloutStatus, Target,
+    TurnKind, TurnPhase, TurnReport,
+};
+
 use super::record::Record;
 use crate::base::{NodeId, Term, Wall};
 
@@ -172,6 +177,10 @@ pub struct MemberStatus {
     pub exports: BTreeMap<String, serde_json::Value>,
     /// Path values of the plan that templates show of a member (`pkg`): `svc_path`, `svc_config_path` and so on.
     pub paths: BTreeMap<String, String>,
+    /// What it has accepted to be, and goes by; none before it first did.
+    pub target: Option<Target>,
+    /// The turn that it has in a rollout, or had last.
+    pub turn: Option<TurnReport>,
 }
 
 /// One revision of a group's config (key [`super::Key::config`]). The current one is the one with the newest stamp.
@@ -199,6 +208,8 @@ pub struct ConfigRevision {
 pub struct Desired {
     /// Whether its members should run.
     pub state: DesiredState,
+    /// How changes are rolled out.
+    pub options: RolloutOptions,
     /// When it was set.
     pub at: Wall,
     /// The node that it was set on.
@@ -206,7 +217,7 @@ pub struct Desired {
 }
 
 /// Whether a service should run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DesiredState {
     /// It should not.

@@ -136,6 +136,9 @@ fn problem(error: &AskError) -> Problem {
                 }
                 CommandError::Record(_) | CommandError::Encode(_) => Problem::caused(ProblemKind::TooLarge, refused),
                 CommandError::Leaving => Problem::caused(ProblemKind::ShuttingDown, refused),
+                CommandError::NoRollout { group } => {
+                    Problem::caused(ProblemKind::Conflict, refused).next(format!("begin one: sup update {group} DIR"))
+                }
                 CommandError::NotHolder { .. } => Problem::caused(ProblemKind::Conflict, refused),
             }
         }

@@ -46,6 +46,8 @@ impl Driver {
             restarts: told.restarts,
             exports: self.member.exports.clone(),
             paths: self.paths.to_map(),
+            target: None,
+            turn: None,
         };
         self.log_change(&member);
         if member != self.member {

@@ -1,0 +1,65 @@
+//! What a group should be: up or down, which release, and how it gets there; and what a person wants of its rollout.
+//! Each is a record of its own, so that what is said of one on one side of a cut does not undo what is said of another
+//! on the other side.
+
+use crate::base::{GroupId, Now, ReleaseRef};
+use crate::records::Key;
+use crate::records::value::{Desired, DesiredRelease, DesiredState, Order, OrderKind, RolloutOptions};
+
+use super::{CommandError, Done, Node};
+
+impl Node {
+    pub(super) fn set_state(&mut self, now: Now, group: &GroupId, state: DesiredState) -> Result<Done, CommandError> {
+        let options = self.census.group(group).desired.as_ref().map(|desired| desired.options).unwrap_or_default();
+        self.put_desired(now, group, state, options)
+    }
+
+    pub(super) fn set_options(
+        &mut self,
+        now: Now,
+        group: &GroupId,
+        options: RolloutOptions,
+    ) -> Result<Done, CommandError> {
+        let desired = self.census.group(group).desired.clone().unwrap_or_default();
+        if desired.options == options {
+            return Ok(Done::default());
+        }
+        self.put_desired(now, group, desired.state, options)
+    }
+
+    fn put_desired(
+        &mut self,
+        now: Now,
+        group: &GroupId,
+        state: DesiredState,
+        options: RolloutOptions,
+    ) -> Result<Done, CommandError> {
+        let desired = Desired { state, options, at: now.wall, by: Some(self.me) };
+        self.try_put_value(now, Key::desired(group), &desired, 0)?;
+        Ok(Done { changed: true, ..Done::default() })
+    }
+
+    pub(super) fn set_release(&mut self, now: Now, group: &GroupId, release: ReleaseRef) -> Result<Done, CommandError> {
+        let before = self.census.group(group).release.clone();
+        let mut earlier = Vec::new();
+        if let Some(before) = before {
+            earlier.push(before.release);
+            earlier.extend(before.earlier);
+            earlier.retain(|known| known.manifest != release.manifest);
+            earlier.truncate(DesiredRelease::EARLIER_MAX);
+        }
+        let desired = DesiredRelease { release, earlier, at: now.wall, by: Some(self.me) };
+        self.try_put_value(now, Key::release(group), &desired, 0)?;
+        Ok(Done { changed: true, ..Done::default() })
+    }
+
+    pub(super) fn order(&mut self, now: Now, group: &GroupId, what: OrderKind) -> Result<Done, CommandError> {
+        let view = self.census.group(group);
+        let Some((_, rollout)) = &view.rollout else {
+            return Err(CommandError::NoRollout { group: group.clone() });
+        };
+        let order = Order { what, rollout: rollout.id, at: now.wall, by: Some(self.me) };
+        self.try_put_value(now, Key::order(group), &order, 0)?;
+        Ok(Done { changed: true, ..Done::default() })
+    }
+}
