@@ -17,6 +17,7 @@
 //! | shell | subject |
 //! | --- | --- |
 //! | [`net`], [`store`] | sockets and disk for the core |
+//! | [`blob`] | what is too large for a record: release archives, uploaded files |
 //! | [`plan`], [`template`] | what a service is, and how its files are rendered |
 //! | [`service`], [`shim`] | a running service, and the process that holds it |
 //! | [`supervisor`] | wires all of it |
@@ -29,6 +30,7 @@
 
 pub mod api;
 pub mod base;
+pub mod blob;
 pub mod census;
 pub mod cli;
 pub mod demo;
