@@ -134,6 +134,19 @@ fn it_stops_when_asked() {
 }
 
 #[test]
+fn a_connection_that_is_kept_open_does_not_keep_it_from_stopping() {
+    let mut demo = Demo::start("version = '1.1.0'");
+    let mut stream = TcpStream::connect(("127.0.0.1", demo.port)).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: demo\r\n\r\n").unwrap();
+    let mut answer = [0; 1024];
+    let read = stream.read(&mut answer).unwrap();
+    assert!(String::from_utf8_lossy(&answer[..read]).contains("\"version\":\"1.1.0\""));
+    kill(Pid::from_raw(i32::try_from(demo.child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(demo.child.wait().unwrap().code(), Some(0));
+    assert_eq!(stream.read(&mut answer).unwrap(), 0);
+}
+
+#[test]
 fn a_port_in_use_and_a_bad_config_are_said_exactly() {
     let says = |output: Output| {
         assert_eq!(output.status.code(), Some(1));

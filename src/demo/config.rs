@@ -13,6 +13,9 @@ const CONFIG_BYTES: u64 = 64 * 1024;
 pub struct Config {
     /// The node's name.
     pub node: String,
+    /// Which version of the plan it is.
+    #[serde(default)]
+    pub version: String,
     /// Where to listen. Only the values of the start count.
     pub ip: IpAddr,
     /// See `ip`.

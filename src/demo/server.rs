@@ -50,15 +50,15 @@ pub async fn run(path: PathBuf) -> Result<(), String> {
             }
         }
     };
-    let server = axum::serve(listener, router(Arc::clone(&shared)));
+    // Requests that are being answered are answered to their end.
+    let told = async move { _ = terminate.recv().await };
+    let server = axum::serve(listener, router(Arc::clone(&shared))).with_graceful_shutdown(told);
     tokio::select! {
-        result = server => result.map_err(|error| format!("cannot serve: {error}")),
-        () = reload => Ok(()),
-        _ = terminate.recv() => {
-            println!("stopped");
-            Ok(())
-        }
+        result = server => result.map_err(|error| format!("cannot serve: {error}"))?,
+        () = reload => {}
     }
+    println!("stopped");
+    Ok(())
 }
 
 fn router(shared: Shared) -> Router {
@@ -77,6 +77,7 @@ async fn about(State(shared): State<Shared>) -> Json<Value> {
     let config = &service.loaded.config;
     Json(json!({
         "node": config.node,
+        "version": config.version,
         "role": config.role,
         "term": config.term,
         "message": config.message,
