@@ -1,5 +1,8 @@
 //! What the records about releases and rollouts say.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::value::DesiredState;
@@ -101,6 +104,34 @@ impl Batch {
             Self::Percent(percent) => members.saturating_mul(usize::try_from(percent).unwrap_or(usize::MAX)) / 100,
         }
         .max(1)
+    }
+}
+
+/// A text does not say how many members may be out at once.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a batch is a number of members, such as 2, or a part of the group, such as 25%: not {0:?}")]
+pub struct BatchError(String);
+
+impl FromStr for Batch {
+    type Err = BatchError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Nobody could ever have a turn in a batch of none.
+        let number = |digits: &str| digits.parse::<u32>().ok().filter(|number| *number > 0);
+        let batch = match text.strip_suffix('%') {
+            Some(digits) => number(digits).filter(|percent| *percent <= 100).map(Self::Percent),
+            None => number(text).map(Self::Members),
+        };
+        batch.ok_or_else(|| BatchError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Members(number) => f.pad(&number.to_string()),
+            Self::Percent(percent) => f.pad(&format!("{percent}%")),
+        }
     }
 }
 
@@ -256,6 +287,8 @@ pub struct TurnReport {
     pub why: String,
     /// The end of what the hook or the check had to say, at most [`TurnReport::OUTPUT_BYTES`].
     pub output: String,
+    /// Since when it is in this phase, by the member's own clock; zero if it does not say.
+    pub since: Wall,
 }
 
 impl TurnReport {
@@ -325,6 +358,16 @@ mod tests {
         assert_eq!(Batch::Members(0).of(10), 1);
         assert_eq!(Batch::Percent(25).of(10), 2);
         assert_eq!(Batch::Percent(5).of(10), 1);
+    }
+
+    #[test]
+    fn a_batch_is_read_as_it_is_shown_and_nobody_is_no_batch() {
+        for text in ["1", "30", "1%", "100%"] {
+            assert_eq!(text.parse::<Batch>().unwrap().to_string(), text);
+        }
+        for text in ["", "0", "0%", "101%", "-1", "1.5", "%", "half", "4294967296"] {
+            assert!(text.parse::<Batch>().is_err(), "{text:?} was taken for a batch");
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use super::rollout::{
-    Batch, DesiredRelease, Failure, Grant, OnFailure, Order, OrderKind, Rollout, RolloutOptions, RolloutStatus, Target,
-    TurnKind, TurnPhase, TurnReport,
+    Batch, BatchError, DesiredRelease, Failure, Grant, OnFailure, Order, OrderKind, Rollout, RolloutOptions,
+    RolloutStatus, Target, TurnKind, TurnPhase, TurnReport,
 };
 
 use super::record::Record;
