@@ -16,7 +16,7 @@
 //! | `genesis` | how the first council is agreed on |
 //! | `found` | when a council is proposed, and to whom |
 //! | `disk`, `durable` | what is written, and what may be told before it is |
-//! | `message`, `view`, `action`, `status` | what goes in and out |
+//! | `rules`, `message`, `view`, `action`, `status` | what goes in and out |
 //!
 //! Not here: who is alive (the ring), how the result is told (records), what a holder does with its seat (services).
 //! Councils do not change after their genesis: the version in their name and in every message is for that.
@@ -31,6 +31,7 @@ mod genesis;
 mod holder;
 mod machine;
 mod message;
+mod rules;
 mod stand;
 mod status;
 #[cfg(test)]
@@ -44,5 +45,6 @@ pub use council::{Ballot, Council, CouncilId, GenesisId, Proposal, SUPERSEDED_MA
 pub use durable::{Damage, ElectionError};
 pub use machine::{Election, ElectionConfig};
 pub use message::{ElectionMessage, Holding, Refusal};
+pub use rules::GroupRules;
 pub use status::{ElectionStatus, SeatStatus};
 pub use view::{Candidacy, View};

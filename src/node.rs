@@ -45,7 +45,8 @@ use crate::census::Census;
 use crate::records::{Record, Records, RecordsConfig};
 use crate::ring::{Identity, Profile, Remembered, Ring, RingConfig};
 
-pub use command::{Command, CommandError, Done, GroupRules};
+pub use crate::election::GroupRules;
+pub use command::{Command, CommandError, Done};
 pub use configs::REVISIONS_KEPT;
 pub use groups::ElectionReport;
 pub use io::{Input, NodeEvent, Output};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use stateright::{Checker, Model, Property};
 use sup::base::{Mono, NodeId, Now, Seat, Term, Wall};
-use sup::election::{Candidacy, Election, ElectionAction, ElectionConfig, ElectionMessage, View};
+use sup::election::{Candidacy, Election, ElectionAction, ElectionConfig, ElectionMessage, GroupRules, View};
 
 const MEMBERS: usize = 3;
 const TTL: Duration = Duration::from_secs(1);
@@ -98,8 +98,11 @@ fn config(member: usize, incarnation: u64) -> ElectionConfig {
         group: "redis.default".parse().unwrap(),
         ttl: TTL,
         longest_ttl: TTL,
-        min_members: MEMBERS,
-        council_size: MEMBERS,
+        rules: Some(GroupRules {
+            min_members: MEMBERS,
+            council_size: MEMBERS,
+            replace_voter_after: Duration::from_secs(60),
+        }),
         incarnation,
         seed: 1,
     }
@@ -110,6 +113,7 @@ fn view() -> View {
     let member = |member| (id(member), Candidacy { alive: true, eligible: member < 2, suitability: None });
     View {
         members: (0..MEMBERS).map(member).collect(),
+        departed: BTreeSet::new(),
         seats: BTreeSet::from([Seat::Leader]),
         ready: true,
         published: BTreeMap::new(),

@@ -17,8 +17,11 @@ pub(super) fn group(census: &Census, group: &GroupId) -> GroupView {
     let (topology, strategy) = rules(census, entry);
     view.topology = topology;
     view.strategy = strategy;
-    view.council =
-        entry.council.as_ref().map(|council| CouncilView { voters: council.voters.clone(), version: council.version });
+    view.council = entry.council.as_ref().map(|council| CouncilView {
+        voters: council.voters.clone(),
+        version: council.version,
+        change: entry.council_change.clone(),
+    });
     (view.election, view.election_why) = election(census, entry, &Seat::Leader, topology == Topology::Leader);
     (view.update_election, _) = election(census, entry, &Seat::Updater, strategy == Strategy::Rolling);
     view.leader = holder(census, entry, &Seat::Leader, view.election);

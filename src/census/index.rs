@@ -41,6 +41,7 @@ pub(super) struct GroupEntry {
     /// everybody render a config without a leader in between.
     pub(super) last_holder: BTreeMap<Seat, SeatView>,
     pub(super) council: Option<CouncilFacts>,
+    pub(super) council_change: String,
     pub(super) configs: BTreeMap<String, (Stamp, Arc<ConfigRevision>)>,
     pub(super) desired: Option<(Stamp, Desired)>,
     pub(super) release: Option<(Stamp, DesiredRelease)>,
@@ -230,6 +231,13 @@ impl Census {
         });
     }
 
+    /// How the council of a group is being changed, or why not yet.
+    pub fn set_council_change(&mut self, group: &GroupId, change: &str) {
+        if self.groups.get(group).map_or("", |entry| entry.council_change.as_str()) != change {
+            self.change(group, |entry| change.clone_into(&mut entry.council_change));
+        }
+    }
+
     /// Whether this node holds a seat, and in which term.
     pub fn set_held(&mut self, group: &GroupId, seat: &Seat, term: Option<Term>) {
         self.change(group, |entry| match term {
@@ -254,6 +262,7 @@ impl Census {
     pub fn drop_elections(&mut self, group: &GroupId) {
         self.change(group, |entry| {
             entry.elections.clear();
+            entry.council_change.clear();
             entry.held.clear();
         });
     }

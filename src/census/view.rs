@@ -95,6 +95,8 @@ pub struct CouncilView {
     pub voters: Vec<NodeId>,
     /// The steward's term and the step within it.
     pub version: (Term, u64),
+    /// How it is being changed, or why not yet, as this node sees it; empty if it is as it should be.
+    pub change: String,
 }
 
 /// A group's config in force.

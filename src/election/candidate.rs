@@ -206,6 +206,7 @@ mod tests {
             version: (Term(0), 0),
             voters: (1..=voters).map(node).collect(),
             superseded: Vec::new(),
+            floor: Term(0),
         }
     }
 

@@ -56,6 +56,9 @@ pub struct Council {
     pub voters: Vec<NodeId>,
     /// The proposals that it superseded: a voter that slept through it gives way.
     pub superseded: Vec<GenesisId>,
+    /// No holding was ever seated in a higher term while a council before the last one voted. Its own candidates claim
+    /// higher ones: among its voters there may be none that remembers the last holder.
+    pub floor: Term,
 }
 
 impl Ballot {
@@ -97,6 +100,7 @@ impl Proposal {
             version: (Term(0), 0),
             voters: self.voters.clone(),
             superseded: self.superseded.clone(),
+            floor: Term(0),
         }
     }
 
@@ -141,7 +145,7 @@ impl Council {
     /// What is told of it to those who do not vote.
     #[must_use]
     pub fn facts(&self) -> CouncilFacts {
-        CouncilFacts { genesis: self.genesis.0, version: self.version, voters: self.voters.clone() }
+        CouncilFacts { genesis: self.genesis.0, version: self.version, voters: self.voters.clone(), floor: self.floor }
     }
 
     /// The council that was published. What it superseded is not told to those who do not vote.
@@ -152,6 +156,7 @@ impl Council {
             version: facts.version,
             voters: facts.voters.clone(),
             superseded: Vec::new(),
+            floor: facts.floor,
         }
     }
 
@@ -198,7 +203,13 @@ mod tests {
     }
 
     fn council(genesis: u64, voters: u128) -> Council {
-        Council { genesis: GenesisId(genesis), version: (Term(0), 0), voters: ids(voters), superseded: Vec::new() }
+        Council {
+            genesis: GenesisId(genesis),
+            version: (Term(0), 0),
+            voters: ids(voters),
+            superseded: Vec::new(),
+            floor: Term(0),
+        }
     }
 
     #[test]

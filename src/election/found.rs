@@ -85,6 +85,7 @@ impl Election {
 
     fn may_propose(&self, alive: &[NodeId]) -> bool {
         self.charter.council.is_none()
+            && self.config.rules.is_some()
             && self.standing == Standing::Stands
             && self.view.ready
             && !self.view.seats.is_empty()
@@ -107,8 +108,14 @@ impl Election {
         let known = self.view.members.len();
         let most = majority(known);
         let voters = most | 1;
-        let alive = if voters <= self.config.council_size.min(known) { voters } else { most };
-        self.config.min_members.max(alive)
+        let size = self.config.rules.map_or(0, |rules| rules.council_size);
+        let alive = if voters <= size.min(known) { voters } else { most };
+        self.min_members().max(alive)
+    }
+
+    /// How many members the group wants alive before its first council is founded.
+    pub(super) fn min_members(&self) -> usize {
+        self.config.rules.map_or(1, |rules| rules.min_members)
     }
 
     pub(super) fn pursue_council(&mut self, now: Mono) {
@@ -135,9 +142,7 @@ impl Election {
         self.founding.propose_at = None;
         let me = self.config.me;
         let alive = self.view.alive(me);
-        if !self.may_propose(&alive) {
-            return;
-        }
+        let Some(rules) = self.config.rules.filter(|_| self.may_propose(&alive)) else { return };
         let other = self.charter.accepted.as_ref().map(|accepted| accepted.ballot.proposer).filter(|id| *id != me);
         let until = self.founding.accepted_at.map(|at| at + self.patience());
         if other.is_some_and(|proposer| self.view.is_alive(proposer))
@@ -149,7 +154,7 @@ impl Election {
         let attempt = self.charter.attempted.max(self.founding.attempt).saturating_add(1);
         self.charter.attempted = attempt;
         self.persist();
-        let voters = choose_voters(&alive, self.config.council_size);
+        let voters = choose_voters(&alive, rules.council_size);
         let proposal = Proposal { ballot: Ballot { attempt, proposer: me }, voters, superseded: Vec::new() };
         self.founding.bid = Some(Bid::new(proposal, now, now));
         self.tell_bid(now);

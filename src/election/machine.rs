@@ -14,6 +14,7 @@ use super::durable::{Durable, ElectionError};
 use super::found::Founding;
 use super::genesis::Charter;
 use super::message::ElectionMessage;
+use super::rules::GroupRules;
 use super::status::{self, ElectionStatus, SeatStatus};
 use super::view::View;
 use super::voter::{Rules, Voter};
@@ -30,10 +31,9 @@ pub struct ElectionConfig {
     /// The longest that anybody claims seats for. As a voter this node lends for no longer, and so knows after a
     /// restart when all that it had lent has run out.
     pub longest_ttl: Duration,
-    /// Members that must be alive before the first council is formed.
-    pub min_members: usize,
-    /// How many members vote, at most [`crate::base::limits::COUNCIL_MAX`].
-    pub council_size: usize,
+    /// How the group is to be governed; none until its service is loaded here: a node that is back from a restart votes
+    /// at once, and neither founds councils nor changes them before it knows how they are wanted.
+    pub rules: Option<GroupRules>,
     /// Which run of this node's process it is: different at every start, for ever. A node cannot remember what it
     /// claimed before it crashed; by this its voters can tell.
     pub incarnation: u64,
@@ -99,10 +99,9 @@ impl Election {
         })
     }
 
-    /// The rules of the group's first council, once its service is loaded here.
-    pub fn set_rules(&mut self, min_members: usize, council_size: usize) {
-        self.config.min_members = min_members;
-        self.config.council_size = council_size;
+    /// How the group is to be governed. Heeded from the next view on.
+    pub fn set_rules(&mut self, rules: GroupRules) {
+        self.config.rules = Some(rules);
     }
 
     /// The ring shows something else than before.
@@ -197,7 +196,7 @@ impl Election {
         let seats = self.view.seats.iter().map(|seat| (seat.clone(), self.seat_status(seat))).collect();
         let held =
             self.stands.iter().filter_map(|(seat, stand)| Some((seat.clone(), stand.seated()?.lease.holding.term)));
-        ElectionStatus { seats, council: self.charter.council.clone(), held: held.collect() }
+        ElectionStatus { seats, council: self.charter.council.clone(), change: String::new(), held: held.collect() }
     }
 
     /// Says to itself what there is to say, and does what is due, until all is quiet.
@@ -367,7 +366,7 @@ impl Election {
         let me = self.config.me;
         let Some(council) = self.council() else {
             let (alive, silent) = (self.view.alive(me), self.view.silent(me));
-            return status::without_council(alive.len(), self.config.min_members, self.founders(), &silent);
+            return status::without_council(alive.len(), self.min_members(), self.founders(), &silent);
         };
         let holder = self.view.published.get(seat).and_then(|holder| holder.node);
         if holder.is_some_and(|node| node != me && self.view.is_alive(node)) {

@@ -173,6 +173,7 @@ mod tests {
             version: (Term(u64::MAX), u64::MAX),
             voters: vec![NodeId::from_u128(u128::MAX); COUNCIL_MAX],
             superseded: vec![GenesisId(u64::MAX); SUPERSEDED_MAX],
+            floor: Term(u64::MAX),
         };
         let msg =
             ElectionMessage::Refuse { seat: Seat::Lock(name), round: u64::MAX, reason: Refusal::StaleCouncil(council) };

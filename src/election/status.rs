@@ -23,6 +23,8 @@ pub struct ElectionStatus {
     pub seats: BTreeMap<Seat, SeatStatus>,
     /// The newest council that is known.
     pub council: Option<Council>,
+    /// How the council is being changed, or why not yet, for a person; empty if it is as it should be.
+    pub change: String,
     /// What this node holds.
     pub held: BTreeMap<Seat, Term>,
 }

@@ -30,6 +30,8 @@ pub struct View {
     /// Its members that are known, and have not left: who is down and may come back is one of them, since a council is
     /// founded by more than half of them only.
     pub members: BTreeMap<NodeId, Candidacy>,
+    /// Who said goodbye, and is not back.
+    pub departed: BTreeSet<NodeId>,
     /// The seats that it has, from its topology, its strategy and the locks that were asked for.
     pub seats: BTreeSet<Seat>,
     /// Whether this node has joined and synced, or given up waiting for it: only then may it propose a council, lest

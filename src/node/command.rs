@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::base::{GroupId, ReleaseRef, Seat};
+use crate::election::GroupRules;
 use crate::records::PutError;
 use crate::records::value::{DesiredState, MemberStatus, NodeFacts, OrderKind, RolloutOptions};
 
@@ -95,15 +96,6 @@ pub enum Command {
     Join(Vec<SocketAddr>),
     /// Leave the ring: resign every seat, say so to all, and go on answering until the shell closes the sockets.
     Leave,
-}
-
-/// What decides a group's elections, beyond the topology and strategy that its members publish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GroupRules {
-    /// Members that must be alive before the first council is formed.
-    pub min_members: usize,
-    /// How many members vote, at most [`crate::base::limits::COUNCIL_MAX`].
-    pub council_size: usize,
 }
 
 /// A command was carried out.

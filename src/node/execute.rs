@@ -146,7 +146,7 @@ impl Node {
     ) -> Result<Done, CommandError> {
         self.try_put_value(now, Key::service(group, self.me), status, 0)?;
         self.census.watch(group);
-        self.join_elections(now, group, rules, None);
+        self.join_elections(now, group, Some(rules), None);
         self.inform_election(now, group);
         Ok(Done { changed: true, ..Done::default() })
     }

@@ -41,13 +41,21 @@ impl Node {
     /// yet or not: the council counts on its vote.
     pub(super) fn restore_elections(&mut self, now: Now) {
         for (group, state) in std::mem::take(&mut self.restored_elections) {
-            self.join_elections(now, &group, GroupRules { min_members: 1, council_size: 1 }, Some(&state));
+            self.join_elections(now, &group, None, Some(&state));
         }
     }
 
-    pub(super) fn join_elections(&mut self, now: Now, group: &GroupId, rules: GroupRules, state: Option<&Bytes>) {
+    pub(super) fn join_elections(
+        &mut self,
+        now: Now,
+        group: &GroupId,
+        rules: Option<GroupRules>,
+        state: Option<&Bytes>,
+    ) {
         if let Some(known) = self.groups.get_mut(group) {
-            known.election.set_rules(rules.min_members, rules.council_size);
+            if let Some(rules) = rules {
+                known.election.set_rules(rules);
+            }
             return;
         }
         if self.unreadable.contains_key(group) {
@@ -59,8 +67,7 @@ impl Node {
             group: group.clone(),
             ttl,
             longest_ttl: ttl,
-            min_members: rules.min_members,
-            council_size: rules.council_size,
+            rules,
             incarnation: self.config.me.generation,
             seed: self.config.seed ^ seed_of(group),
         };
@@ -85,10 +92,12 @@ impl Node {
         }
         let view = self.census.group(id);
         let mut members: BTreeMap<NodeId, Candidacy> = BTreeMap::new();
+        let mut departed = BTreeSet::new();
         for (node, member) in &view.members {
             let alive = member.node.liveness == Liveness::Alive;
             // Nobody waits for who has left; it is told of again when it is back.
             if member.node.liveness == Liveness::Left {
+                departed.insert(*node);
                 continue;
             }
             let eligible = member.status.eligible && !member.node.facts.left && !(*node == self.me && self.leaving);
@@ -103,6 +112,7 @@ impl Node {
         }
         let view = View {
             members,
+            departed,
             seats,
             ready: self.joining.is_over() && !self.leaving,
             published: self.census.holders(id),
@@ -180,9 +190,11 @@ impl Node {
 
     pub(super) fn show_election(&mut self, id: &GroupId) {
         let Some(group) = self.groups.get(id) else { return };
-        for (seat, status) in group.election.status().seats {
+        let report = group.election.status();
+        for (seat, status) in report.seats {
             self.census.set_election(id, &seat, status.state, &status.why);
         }
+        self.census.set_council_change(id, &report.change);
     }
 
     /// Whether this node holds a seat of a group.

@@ -162,7 +162,7 @@ fn twenty_revisions_are_kept_and_the_oldest_goes_first() {
 fn a_published_member_is_in_its_groups_view_and_a_withdrawn_one_is_not() {
     let mut node = node_with(false);
     let status = Box::new(MemberStatus { state: ServiceState::Up, eligible: true, ..MemberStatus::default() });
-    let rules = GroupRules { min_members: 1, council_size: 5 };
+    let rules = GroupRules { min_members: 1, council_size: 5, replace_voter_after: Duration::from_secs(60) };
     let (done, outputs) = node.execute(at(1), Command::Publish { group: group(), status, rules });
     assert!(done.unwrap().changed);
     assert!(outputs.contains(&Output::Event(NodeEvent::Group(group()))));

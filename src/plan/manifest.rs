@@ -225,6 +225,8 @@ pub struct ElectionSpec {
     pub min_members: Option<usize>,
     /// How many members vote: odd.
     pub council_size: Option<usize>,
+    /// For how long a voter may be silent before another member takes its place.
+    pub replace_voter_after: Option<Duration>,
 }
 
 impl Manifest {

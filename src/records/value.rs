@@ -248,6 +248,8 @@ pub struct CouncilFacts {
     pub version: (Term, u64),
     /// Who votes, in the order of their ids.
     pub voters: Vec<NodeId>,
+    /// No seat is taken in a term of this council that is not higher.
+    pub floor: Term,
 }
 
 #[cfg(test)]
@@ -269,7 +271,8 @@ mod tests {
     fn a_value_reads_back_as_it_was_written() {
         let status = MemberStatus { state: ServiceState::Up, pid: Some(7), eligible: true, ..Default::default() };
         assert_eq!(decode(&record(encode(&status).unwrap())).unwrap(), Some(status));
-        let council = CouncilFacts { genesis: 9, version: (Term(2), 1), voters: vec![NodeId::from_u128(5)] };
+        let council =
+            CouncilFacts { genesis: 9, version: (Term(2), 1), voters: vec![NodeId::from_u128(5)], floor: Term(4) };
         assert_eq!(decode(&record(encode(&council).unwrap())).unwrap(), Some(council));
     }
 

@@ -115,7 +115,7 @@ impl Cluster {
     /// Machines that are all switched off, and whose services are left alone.
     #[must_use]
     pub fn of_nodes(config: ClusterConfig) -> Self {
-        let rules = GroupRules { min_members: 1, council_size: 1 };
+        let rules = GroupRules { min_members: 1, council_size: 1, replace_voter_after: Duration::from_secs(60) };
         let script = Script { topology: Topology::Standalone, rules, start_time: Duration::ZERO, suitability: 0 };
         Self::new(ClusterConfig { services: false, ..config }, |_, _| script)
     }

@@ -109,7 +109,7 @@ impl Scenario {
         };
         let profile = if rng.random_range(0..2) == 0 { Profile::Lan } else { Profile::Local };
         let config = ClusterConfig { hosts, seed: self.seed, profile, link, max_drift_ppm: 9_000, services: true };
-        let rules = GroupRules { min_members: 3, council_size: 5 };
+        let rules = GroupRules { min_members: 3, council_size: 5, replace_voter_after: Duration::from_secs(60) };
         Cluster::new(config, |_, rng| Script {
             topology: Topology::Leader,
             rules,
@@ -249,7 +249,8 @@ fn views_agree(cluster: &Cluster) -> bool {
         .map(|node| {
             let view = node.census().group(&fake_group());
             let config = view.config.as_ref().map(|config| config.revision.clone());
-            (view.leader, view.council.clone(), config, view.members.len())
+            let council = view.council.as_ref().map(|council| (council.voters.clone(), council.version));
+            (view.leader, council, config, view.members.len())
         })
         .collect();
     views.first().is_some_and(|first| first.0.is_some() && views.iter().all(|view| view == first))

@@ -27,6 +27,9 @@ const SOCKET_PATH_BYTES: usize = 107;
 const LEADER_MIN_MEMBERS: usize = 3;
 /// How many members of a group vote, unless its plan or a setting says otherwise.
 const COUNCIL_SIZE: usize = 5;
+/// For how long a voter may be silent before another takes its place, unless the plan says otherwise: longer than most
+/// machines take to start again.
+const REPLACE_VOTER_AFTER: Duration = Duration::from_secs(60);
 /// The word for "found out at start".
 const AUTO: &str = "auto";
 
@@ -132,6 +135,7 @@ impl Settings {
         GroupRules {
             min_members: self.min_members.or(plan.min_members).unwrap_or(by_topology),
             council_size: self.council_size.or(plan.council_size).unwrap_or(COUNCIL_SIZE),
+            replace_voter_after: plan.replace_voter_after.unwrap_or(REPLACE_VOTER_AFTER),
         }
     }
 

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::base::{Mono, NodeId, Now, Seat, Term, Wall};
-use crate::election::{Candidacy, Election, ElectionAction, ElectionConfig, ElectionMessage, View};
+use crate::election::{Candidacy, Election, ElectionAction, ElectionConfig, ElectionMessage, GroupRules, View};
 use crate::records::value::{CouncilFacts, SeatHolder};
 
 pub(super) const MS: u64 = 1000;
@@ -61,7 +61,7 @@ pub(super) struct World {
     pub(super) at: u64,
     pub(super) hosts: Vec<Host>,
     pub(super) seats: BTreeSet<Seat>,
-    pub(super) min_members: usize,
+    pub(super) rules: GroupRules,
     pub(super) loss: u32,
     pub(super) duplication: u32,
     pub(super) slow: u64,
@@ -99,7 +99,7 @@ impl World {
             at: 0,
             hosts,
             seats,
-            min_members,
+            rules: GroupRules { min_members, council_size: 5, replace_voter_after: Duration::from_secs(60) },
             loss: 0,
             duplication: 0,
             slow: 0,
@@ -140,8 +140,7 @@ impl World {
             group: "redis.default".parse().unwrap(),
             ttl: TTL,
             longest_ttl: TTL,
-            min_members: self.min_members,
-            council_size: 5,
+            rules: Some(self.rules),
             incarnation: entry.epoch,
             seed: self.rng.random(),
         };
@@ -200,6 +199,7 @@ impl World {
         };
         let view = View {
             members: self.hosts.iter().enumerate().map(member).collect(),
+            departed: BTreeSet::new(),
             seats: self.seats.clone(),
             ready: me.ready,
             published: me.published.iter().map(|(seat, (holder, _))| (seat.clone(), holder.clone())).collect(),

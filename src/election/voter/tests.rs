@@ -30,6 +30,7 @@ impl Booth {
             version: (Term(0), 0),
             voters: [1, 2, 3].map(node).to_vec(),
             superseded: Vec::new(),
+            floor: Term(0),
         };
         Self { voter: Voter::default(), council: Some(council), view: View::default() }
     }

@@ -19,6 +19,8 @@ use crate::plan::reader::{Entry, Reader, Section};
 const SHORTEST_CHECK: Duration = Duration::from_millis(50);
 /// The shortest delay of a restart: none at all would be a busy loop.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(10);
+/// The shortest time after which a silent voter may be replaced: less than the ring takes to see that a member is down.
+const SHORTEST_VOTER_SILENCE: Duration = Duration::from_secs(1);
 /// Most members that can be asked for before a first election.
 const MOST_MEMBERS: usize = 2_000;
 
@@ -319,8 +321,10 @@ fn election(read: &mut Reader<'_>, mut section: Section<'_>) -> ElectionSpec {
     {
         read.complain(entry.value_span(), "`election.council-size` is odd: an even council can be split in two halves");
     }
+    let replace_voter_after =
+        section.take("replace-voter-after").and_then(|entry| read.period_at_least(&entry, SHORTEST_VOTER_SILENCE));
     read.finish_section(section);
-    ElectionSpec { resign_after_critical, min_members, council_size }
+    ElectionSpec { resign_after_critical, min_members, council_size, replace_voter_after }
 }
 
 fn integer(read: &mut Reader<'_>, entry: &Entry<'_>, least: usize, most: usize) -> Option<usize> {

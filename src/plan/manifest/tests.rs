@@ -50,6 +50,7 @@ timeout = "5m"
 resign-after-critical = "5s"
 min-members = 3
 council-size = 5
+replace-voter-after = "2m"
 "#;
 
 fn read(text: &str, hooks: &[HookName]) -> Result<Manifest, String> {
@@ -89,6 +90,7 @@ fn every_key_is_read() {
     assert_eq!(plan.hook_timeout(HookName::Run), None);
     assert_eq!(plan.election.resign_after_critical, Some(Duration::from_secs(5)));
     assert_eq!((plan.election.min_members, plan.election.council_size), (Some(3), Some(5)));
+    assert_eq!(plan.election.replace_voter_after, Some(Duration::from_secs(120)));
 }
 
 #[test]
@@ -130,6 +132,7 @@ fn a_wrong_type_is_told_at_the_value() {
         ("[health]\ninterval = '49ms'", "5:12: `health.interval` is at least 50ms"),
         ("[restart]\nmin-backoff = '2s'\nmax-backoff = '1s'", "6:15: `restart.max-backoff` is shorter than"),
         ("[election]\ncouncil-size = 4", "5:16: `election.council-size` is odd"),
+        ("[election]\nreplace-voter-after = '999ms'", "5:23: `election.replace-voter-after` is at least 1s"),
         ("[election]\ncouncil-size = 9", "5:16: `election.council-size` is between 1 and 7"),
         ("[exports]\nport = 'a..b'", "5:1: `exports.port` is a dotted key of the config, not \"a..b\""),
         ("[exports]\nport = 'p'\nexposes = ['prt']", "6:12: `exposes` names \"prt\", which is not exported; did you"),

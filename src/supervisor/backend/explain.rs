@@ -130,6 +130,9 @@ fn leadership(me: NodeId, view: &GroupView) -> Vec<String> {
             let all = council.voters.len();
             sentences.push(format!("Of its {all} voters, {} do not answer: {}.", missing.len(), missing.join(", ")));
         }
+        if !council.change.is_empty() {
+            sentences.push(sentence(&council.change));
+        }
     }
     sentences
 }
