@@ -32,6 +32,8 @@ pub struct Ring {
 pub struct Node {
     pub ip: Ipv4Addr,
     pub data: PathBuf,
+    /// The network namespace that it runs in; none: that of the test.
+    pub namespace: Option<String>,
     log: PathBuf,
     child: Option<Child>,
 }
@@ -187,6 +189,7 @@ impl Node {
         Self {
             ip: free_ip(),
             data: dir.join(format!("node{number}")),
+            namespace: None,
             log: dir.join(format!("node{number}.log")),
             child: None,
         }
@@ -194,7 +197,14 @@ impl Node {
 
     /// Starts the supervisor with these arguments and its own addresses and directory.
     pub fn spawn(&mut self, args: &[&str]) {
-        self.spawn_by(&mut Command::new(SUP), args);
+        match &self.namespace {
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace, SUP]);
+                self.spawn_by(&mut command, args);
+            }
+            None => self.spawn_by(&mut Command::new(SUP), args),
+        }
     }
 
     /// The same, by a command that runs the program with what follows.
@@ -252,6 +262,11 @@ impl Node {
     pub fn wait_exit(&mut self) -> Option<i32> {
         let mut child = self.child.take().expect("the supervisor runs");
         wait_for("the supervisor ends", || child.try_wait().expect("the supervisor can be asked")).code()
+    }
+
+    /// Whether it was started, and not ended since.
+    pub fn has_supervisor(&self) -> bool {
+        self.child.is_some()
     }
 
     /// Whether the supervisor's process is there.

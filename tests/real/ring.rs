@@ -1,6 +1,7 @@
 //! Finding each other, and losing each other.
 
 use crate::harness::{Ring, wait_until};
+use crate::netns::Hosts;
 
 fn states(ring: &Ring, of: usize) -> Vec<(usize, String)> {
     let address = ring.nodes[of].ip.to_string();
@@ -117,4 +118,18 @@ fn garbage_and_oversized_datagrams_and_streams_do_no_harm() {
     }
     ring.wait_whole();
     assert!(ring.nodes[0].is_running());
+}
+
+#[test]
+fn a_ring_that_was_cut_in_two_is_whole_again_when_the_cut_is_healed() {
+    let Some(mut hosts) = Hosts::new(5) else { return };
+    hosts.ring.run();
+    hosts.cut(&[3, 4]);
+    for (number, side) in [(0, 3), (1, 3), (2, 3), (3, 2), (4, 2)] {
+        wait_until(&format!("node {number} sees the {side} of its side alone"), || {
+            hosts.ring.nodes[number].alive_members() == Some(side)
+        });
+    }
+    hosts.heal();
+    hosts.ring.wait_whole();
 }

@@ -1,16 +1,12 @@
 //! haproxy in front of nginx by a bind: who is sent to, and what those who ask notice of it.
 
-use std::net::Ipv4Addr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::harness::{Node, Ring, is_alive, plan, wait_for, wait_until};
-use crate::http;
+use crate::harness::{Ring, is_alive, plan, wait_for, wait_until};
+use crate::traffic::{Traffic, get};
 
 /// The node with haproxy; the others have nginx.
 const FRONT: usize = 0;
@@ -18,8 +14,6 @@ const FRONT_GROUP: &str = "haproxy.default";
 const WEB_GROUP: &str = "nginx.default";
 /// Far above what it takes, 1.5 s at most: the machine that tests run on may be busy.
 const SOON: Duration = Duration::from_secs(5);
-/// The pause between two requests of [`Traffic`].
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// haproxy on the first node, nginx on three others, and haproxy knows all three.
 fn web() -> Ring {
@@ -53,58 +47,6 @@ fn wait_server(ring: &Ring, number: usize, wanted: bool, began: Instant, what: &
     let took = began.elapsed();
     println!("{what}: {took:?}");
     assert!(took < SOON, "{what} took {took:?}");
-}
-
-/// `GET /` of haproxy, on a connection of its own: the body.
-fn get(ip: Ipv4Addr) -> Result<String, String> {
-    match http::get((ip, 8000), "/") {
-        Ok(response) if response.status == 200 => Ok(response.body),
-        Ok(response) => Err(format!("{response:?}")),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// About a hundred requests per second, one after the other: whatever dies, at most one is in flight to it.
-struct Traffic {
-    stop: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
-    thread: JoinHandle<Vec<String>>,
-}
-
-impl Traffic {
-    fn through(front: &Node) -> Self {
-        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let (ip, stopped, count) = (front.ip, Arc::clone(&stop), Arc::clone(&answered));
-        let thread = std::thread::spawn(move || {
-            let mut errors = Vec::new();
-            while !stopped.load(Ordering::Relaxed) {
-                match get(ip) {
-                    Ok(_) => _ = count.fetch_add(1, Ordering::Relaxed),
-                    Err(error) => errors.push(error),
-                }
-                std::thread::park_timeout(PAUSE);
-            }
-            errors
-        });
-        let traffic = Self { stop, answered, thread };
-        traffic.goes_on();
-        traffic
-    }
-
-    /// Waits for some more answers: what was just done has been met by requests.
-    fn goes_on(&self) {
-        let before = self.answered.load(Ordering::Relaxed);
-        wait_until("requests are answered", || self.answered.load(Ordering::Relaxed) >= before + 30);
-    }
-
-    /// Ends it. No more requests than these may have failed.
-    fn end(self, in_flight: usize) {
-        self.goes_on();
-        self.stop.store(true, Ordering::Relaxed);
-        let errors = self.thread.join().expect("the requests end");
-        println!("{} requests answered, {} failed", self.answered.load(Ordering::Relaxed), errors.len());
-        assert!(errors.len() <= in_flight, "{} requests failed: {errors:#?}", errors.len());
-    }
 }
 
 #[test]
