@@ -18,5 +18,5 @@ mod problem;
 pub mod server;
 pub mod shape;
 
-pub use backend::{Backend, Changes, Lines};
+pub use backend::{Backend, Changes, Lines, Upload};
 pub use problem::{ExitStatus, Place, Problem, ProblemKind};

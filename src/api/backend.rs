@@ -1,20 +1,55 @@
 //! What the server needs of a supervisor.
 
+use std::any::Any;
 use std::future::Future;
 
+use bytes::Bytes;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 
 use super::problem::Problem;
 use super::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Event,
-    Explanation, Group, Groups, HealthReport, LogLine, LogsRequest, Members, Node, RollbackRequest, Service, Services,
-    StartRequest, Started, Target, UnsetRequest,
+    Explanation, Group, Groups, HealthReport, LogLine, LogsRequest, Members, Node, ReleaseAdded, RollbackRequest,
+    RolloutReport, Service, Services, StartRequest, Started, Target, UnsetRequest,
 };
 use crate::base::{GroupId, Name};
+use crate::records::value::OrderKind;
 
-/// Notices that something changed. A receiver that lags is told so by [`broadcast::error::RecvError::Lagged`], and
-/// looks at the state again.
-pub type Changes = broadcast::Receiver<Event>;
+/// Notices that something changed.
+pub struct Changes {
+    events: broadcast::Receiver<Event>,
+    /// What has the supervisor follow a group of which this node has no member, for as long as somebody listens.
+    _followed: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Changes {
+    /// These notices.
+    #[must_use]
+    pub fn new(events: broadcast::Receiver<Event>) -> Self {
+        Self { events, _followed: None }
+    }
+
+    /// The same, and `followed` is kept until nobody listens any more.
+    #[must_use]
+    pub fn while_keeping(self, followed: impl Any + Send + Sync) -> Self {
+        Self { _followed: Some(Box::new(followed)), ..self }
+    }
+
+    /// The next notice. Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Lagged`]: notices were lost because this listener was slow; it looks at the state again, and goes
+    /// on. [`RecvError::Closed`]: there will be none any more.
+    pub async fn recv(&mut self) -> Result<Event, RecvError> {
+        self.events.recv().await
+    }
+}
+
+/// The pieces of something large that is handed over, as they come: it ends with the last one, or with what went wrong
+/// on the way.
+pub type Upload = mpsc::Receiver<Result<Bytes, Problem>>;
 
 /// Log lines, as they come. It ends when there are no more, or when the receiver is dropped.
 pub type Lines = mpsc::Receiver<LogLine>;
@@ -65,6 +100,17 @@ pub trait Backend: Clone + Send + Sync + 'static {
         request: DesiredRequest,
     ) -> impl Future<Output = Result<Acted, Problem>> + Send;
 
+    /// How the last change reaches the members of a group.
+    fn rollout(&self, group: &GroupId) -> impl Future<Output = Result<RolloutReport, Problem>> + Send;
+
+    /// Says what is to become of a group's rollout. Its updater obeys, wherever it is.
+    /// [`ProblemKind::NoRollout`](super::ProblemKind::NoRollout) if the group never had one.
+    fn order(&self, group: &GroupId, order: OrderKind) -> impl Future<Output = Result<Acted, Problem>> + Send;
+
+    /// Verifies the archive of a release, and keeps it on this node. Nothing is kept if it is refused
+    /// ([`ProblemKind::InvalidRelease`](super::ProblemKind::InvalidRelease)).
+    fn add_release(&self, archive: Upload) -> impl Future<Output = Result<ReleaseAdded, Problem>> + Send;
+
     /// Validates a config, and puts it in force for the group. Nothing is gossiped if it is refused
     /// ([`ProblemKind::InvalidConfig`](super::ProblemKind::InvalidConfig), with places).
     fn apply_config(
@@ -99,8 +145,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Why a service is not up, who leads a group and why, in sentences, with the command to type next.
     fn explain(&self, target: &Target) -> impl Future<Output = Result<Explanation, Problem>> + Send;
 
-    /// Notices of changes from now on.
-    fn subscribe(&self) -> Changes;
+    /// Notices of changes from now on; those of a group that this node would not follow by itself, too, if it is named.
+    fn subscribe(&self, group: Option<&GroupId>) -> Changes;
 
     /// What Prometheus scrapes: its text format, version 0.0.4.
     fn metrics(&self) -> impl Future<Output = Result<String, Problem>> + Send;

@@ -18,10 +18,11 @@ pub use lines::{Events, LogLines};
 use super::problem::Problem;
 use super::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Explanation,
-    Group, Groups, LogsRequest, Members, Node, RollbackRequest, Service, Services, StartRequest, Started, Target,
-    UnknownKeys, UnsetRequest,
+    Group, Groups, LogsRequest, Members, Node, ReleaseAdded, RollbackRequest, RolloutReport, Service, Services,
+    StartRequest, Started, Target, UnknownKeys, UnsetRequest, order_word,
 };
 use crate::base::{GroupId, Name};
+use crate::records::value::OrderKind;
 
 /// Where a supervisor is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,8 +151,36 @@ impl Client {
     /// # Errors
     ///
     /// See [`Self::node`].
-    pub async fn set_desired(&self, group: &GroupId, request: DesiredRequest) -> Answer<Acted> {
-        self.send(Method::PUT, &format!("/v1/groups/{group}/desired"), &request).await
+    pub async fn set_desired(&self, group: &GroupId, request: &DesiredRequest) -> Answer<Acted> {
+        self.send(Method::PUT, &format!("/v1/groups/{group}/desired"), request).await
+    }
+
+    /// [`Backend::rollout`](super::Backend::rollout).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn rollout(&self, group: &GroupId) -> Answer<RolloutReport> {
+        self.get(&format!("/v1/groups/{group}/rollout")).await
+    }
+
+    /// [`Backend::order`](super::Backend::order).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn order(&self, group: &GroupId, order: OrderKind) -> Answer<Acted> {
+        let path = format!("/v1/groups/{group}/rollout/{}", order_word(order));
+        transport::call(&self.endpoint, Method::POST, &path, "application/json", Vec::new().into()).await
+    }
+
+    /// [`Backend::add_release`](super::Backend::add_release): sends the file, which is never in memory as a whole.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`]; and the file cannot be read.
+    pub async fn add_release(&self, archive: std::fs::File) -> Answer<ReleaseAdded> {
+        transport::upload(&self.endpoint, "/v1/releases", archive).await
     }
 
     /// [`Backend::config`](super::Backend::config).

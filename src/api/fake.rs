@@ -13,22 +13,33 @@ use super::server::{Limits, bind_unix, serve_unix};
 use super::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, Council, DesiredRequest,
     DesiredView, Event, EventKind, Explanation, Group, GroupMember, Groups, HealthReport, Holder, LogLine, LogStream,
-    LogsRequest, Member, MemberServiceState, MemberState, Members, Node, Revision, RevisionStatus, RollbackRequest,
-    Service, Services, StartRequest, Started, Target, Time, UnsetRequest,
+    LogsRequest, Member, MemberProgress, MemberServiceState, MemberState, Members, Node, ReleaseAdded, Revision,
+    RevisionStatus, RollbackRequest, RolloutMember, RolloutOptions, RolloutReport, Service, Services, Standing,
+    StartRequest, Started, Target, TargetView, Time, UnsetRequest, order_word,
 };
-use super::{Backend, Changes, Lines, Place, Problem, ProblemKind};
-use crate::base::{GroupId, Name, NodeId, Term, Wall};
+use super::{Backend, Changes, Lines, Place, Problem, ProblemKind, Upload};
+use crate::base::{GroupId, Hash, Name, NodeId, Term, Wall};
 use crate::census::ElectionState;
-use crate::records::value::{DesiredState, Health, Strategy, Topology};
+use crate::records::value::{DesiredState, Health, OrderKind, Strategy, Topology};
 
 /// 2026-05-01T12:00:00Z.
 pub(crate) const NOON: Time = Time(Wall(1_777_636_800_000));
+
+/// When each change is asked for, as the records' clock has it.
+pub(crate) const ASKED: u64 = 1000;
+/// The release that the group has.
+pub(crate) const OLD_RELEASE: &str = "redis/7.0/abababababab";
+/// The one that each archive is.
+pub(crate) const NEW_RELEASE: &str = "redis/7.2/cdcdcdcdcdcd";
 
 #[derive(Debug)]
 pub(crate) struct State {
     /// What was asked, in words.
     pub asked: Vec<String>,
     pub group: Group,
+    pub rollout: RolloutReport,
+    /// Whether what is set is something new.
+    pub changes: bool,
     pub service: Service,
     pub health: Health,
     /// What every call that changes something is answered, instead of success.
@@ -83,11 +94,46 @@ fn group() -> Group {
         leader: Some(Holder { node_id: node_id(3), address: "127.0.0.3:9638".into(), term: Term(7) }),
         updater: None,
         council: Some(Council { voters: (2..=4).map(node_id).collect(), version: (Term(1), 1) }),
-        desired: DesiredView { release: None, config_revision: Some("2-1a2b3c4d".into()), state: DesiredState::Up },
+        desired: desired(),
         rollout: None,
         members_total: 3,
         members_serving: 3,
         members: Some(members),
+    }
+}
+
+fn desired() -> DesiredView {
+    DesiredView { release: None, config_revision: Some("2-1a2b3c4d".into()), state: DesiredState::Up, asked: 0 }
+}
+
+/// What a member goes by that runs this release.
+pub(crate) fn goes_by(release: &str) -> TargetView {
+    TargetView { release: Some(release.into()), config_revision: Some("2-1a2b3c4d".into()), state: DesiredState::Up }
+}
+
+/// A group that never had a rollout.
+fn rollout() -> RolloutReport {
+    let member = |n| RolloutMember {
+        node_id: node_id(n),
+        address: format!("127.0.0.{n}:9638"),
+        node_state: MemberState::Alive,
+        state: MemberServiceState::Up,
+        why: String::new(),
+        health: Health::Ok,
+        leader: n == 3,
+        target: Some(goes_by(OLD_RELEASE)),
+        progress: MemberProgress::Waiting,
+        turn: None,
+    };
+    RolloutReport {
+        group: redis(),
+        strategy: Strategy::Rolling,
+        desired: desired(),
+        options: RolloutOptions::default(),
+        updater: Some(Holder { node_id: node_id(2), address: "127.0.0.2:9638".into(), term: Term(5) }),
+        rollout: None,
+        members: (2..=4).map(member).collect(),
+        standing: Standing::default(),
     }
 }
 
@@ -108,6 +154,8 @@ impl Fake {
         let state = State {
             asked: Vec::new(),
             group: group(),
+            rollout: rollout(),
+            changes: true,
             service,
             health: Health::Ok,
             refusal: None,
@@ -175,6 +223,7 @@ impl Fake {
             revision: "3-5e6f7a8b".into(),
             previous: Some("2-1a2b3c4d".into()),
             changed: true,
+            asked: ASKED,
         }
     }
 }
@@ -262,12 +311,36 @@ impl Backend for Fake {
             state.service.member.state = becomes;
             state.service.member.pid = state.service.member.pid.map(|pid| pid + 1);
         });
-        Ok(Acted { group: redis(), at: NOON })
+        Ok(Acted { group: redis(), at: NOON, asked: 0, changed: true })
     }
 
     async fn set_desired(&self, group: &GroupId, request: DesiredRequest) -> Result<Acted, Problem> {
-        self.change_asked_for(format!("desired {group} {:?}", request.state)).await?;
-        Ok(Acted { group: group.clone(), at: NOON })
+        self.change_asked_for(format!("desired {group} {}", serde_json::to_string(&request).unwrap())).await?;
+        Ok(Acted { group: group.clone(), at: NOON, asked: ASKED, changed: self.state().changes })
+    }
+
+    async fn rollout(&self, group: &GroupId) -> Result<RolloutReport, Problem> {
+        self.asked_for(format!("rollout {group}")).await;
+        self.known(group)?;
+        Ok(self.state().rollout.clone())
+    }
+
+    async fn order(&self, group: &GroupId, order: OrderKind) -> Result<Acted, Problem> {
+        self.change_asked_for(format!("{} {group}", order_word(order))).await?;
+        Ok(Acted { group: group.clone(), at: NOON, asked: ASKED, changed: true })
+    }
+
+    async fn add_release(&self, mut archive: Upload) -> Result<ReleaseAdded, Problem> {
+        let mut bytes = 0;
+        while let Some(piece) = archive.recv().await {
+            bytes += piece?.len();
+        }
+        self.change_asked_for(format!("release of {bytes} bytes")).await?;
+        Ok(ReleaseAdded {
+            release: NEW_RELEASE.into(),
+            manifest: Hash::from_bytes([0xcd; 32]),
+            bytes: u64::try_from(bytes).unwrap(),
+        })
     }
 
     async fn apply_config(&self, group: &GroupId, request: ApplyRequest) -> Result<ConfigApplied, Problem> {
@@ -322,8 +395,8 @@ impl Backend for Fake {
         Ok(Explanation { target: target.to_string(), sentences, next: Some("sup group show redis.default".into()) })
     }
 
-    fn subscribe(&self) -> Changes {
-        self.changes.subscribe()
+    fn subscribe(&self, _: Option<&GroupId>) -> Changes {
+        Changes::new(self.changes.subscribe())
     }
 
     async fn metrics(&self) -> Result<String, Problem> {

@@ -99,6 +99,10 @@ kinds! {
     UnknownRevision = "unknown-revision", 404, Failed, "No such revision";
     /// There is no plan of that name or at that path.
     UnknownPlan = "unknown-plan", 404, Failed, "No such plan";
+    /// The release is on nobody's list here.
+    UnknownRelease = "unknown-release", 404, Failed, "No such release here";
+    /// The group never had a rollout.
+    NoRollout = "no-rollout", 404, Failed, "No rollout";
     /// The path takes other methods.
     WrongMethod = "wrong-method", 405, Failed, "The path does not take this method";
     /// Somebody else changed it meanwhile (`expect`).
@@ -111,10 +115,14 @@ kinds! {
     InvalidConfig = "invalid-config", 422, Refused, "The config is not valid";
     /// The plan is not valid: see the places.
     InvalidPlan = "invalid-plan", 422, Refused, "The plan is not valid";
+    /// The archive of a release is not one that is taken.
+    InvalidRelease = "invalid-release", 422, Refused, "The release is not valid";
     /// Something that the plan needs is not on this machine.
     MissingRequirement = "missing-requirement", 422, Refused, "Something that the plan needs is missing";
     /// A service cannot run until a person changes something.
     ServiceFailed = "service-failed", 409, Failed, "The service cannot run";
+    /// A rollout did not end as it was asked for (only ever said by a client).
+    RolloutFailed = "rollout-failed", 409, Failed, "The rollout did not succeed";
     /// The group's desired state is down, and what was asked of one member does not change that.
     StoppedEverywhere = "stopped-everywhere", 409, Refused, "Stopped everywhere";
     /// It failed in a way that nobody foresaw.

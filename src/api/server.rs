@@ -21,7 +21,7 @@ mod tests;
 
 use std::time::Duration;
 
-pub use body::{CONFIG_BODY_BYTES, JSON_BODY_BYTES};
+pub use body::{CONFIG_BODY_BYTES, JSON_BODY_BYTES, RELEASE_BODY_BYTES};
 pub use listen::{BindError, SOCKET_PATH_BYTES, bind_unix, serve_tcp, serve_unix};
 
 /// What a server allows.
@@ -31,6 +31,8 @@ pub struct Limits {
     pub connections: usize,
     /// From a request's head to its answer's head. A stream, once begun, has no end.
     pub request: Duration,
+    /// The same for what hands over something large.
+    pub upload: Duration,
     /// From the start of a connection, or the end of its last answer, to the end of the next request's head.
     pub head: Duration,
     /// How often a stream of events that has nothing to say says so: a reader that is gone is found out, and proxies
@@ -45,6 +47,8 @@ impl Default for Limits {
         Self {
             connections: 256,
             request: Duration::from_secs(30),
+            // A gigabyte onto a slow disk.
+            upload: Duration::from_secs(600),
             head: Duration::from_secs(20),
             keep_alive: Duration::from_secs(15),
             grace: Duration::from_millis(500),

@@ -9,6 +9,8 @@ mod event;
 mod group;
 mod log;
 mod node;
+mod release;
+mod rollout;
 mod service;
 mod start;
 mod time;
@@ -19,12 +21,14 @@ pub use config::{
     UnsetRequest,
 };
 pub use event::{Event, EventKind};
-pub use group::{
-    Council, DesiredView, Group, GroupMember, Groups, Holder, MemberServiceState, Rollout, RolloutFailure,
-    RolloutStatus,
-};
+pub use group::{Council, DesiredView, Group, GroupMember, Groups, Holder, MemberServiceState};
 pub use log::{LogLine, LogStream, LogsRequest};
 pub use node::{Member, MemberState, Members, Node};
+pub use release::ReleaseAdded;
+pub use rollout::{
+    MemberProgress, MemberTurn, OptionsChange, Rollout, RolloutFailure, RolloutMember, RolloutOptions, RolloutReport,
+    Standing, TargetView, order_word, phase_word, release_name, status_word,
+};
 pub use service::{Bind, FileHash, HealthReport, HookReport, Service, Services};
 pub use start::{BindSpec, BindSpecError, BindingMode, StartRequest, Started};
 pub use time::{Time, TimeError};

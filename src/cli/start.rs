@@ -54,7 +54,7 @@ pub(super) async fn load(client: &Client, settings: &Settings, args: &StartArgs,
     let mut watch = Watch::open(client, None, args.patience.timeout).await?;
     let started = client.start(&request).await?.service;
     if args.everywhere {
-        client.set_desired(&started.group, DesiredRequest { state: DesiredState::Up }).await?;
+        client.set_desired(&started.group, &DesiredRequest::state(DesiredState::Up)).await?;
     }
     if args.patience.no_wait {
         out.result(&started, |out| out.line(format_args!("{} is loaded", started.group)))?;

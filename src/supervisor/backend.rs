@@ -5,6 +5,7 @@
 //! | `shapes` | services of this node as the API shows them |
 //! | `configs` | configs, checked against the plan of a service that runs here |
 //! | `logs` | the output of a service and of its hooks, as one stream |
+//! | `rollouts` | releases and options set, orders given, and why a rollout stands still |
 //! | `explain` | why things are as they are, in sentences |
 //! | `metrics` | numbers for Prometheus |
 
@@ -12,6 +13,7 @@ mod configs;
 mod explain;
 mod logs;
 mod metrics;
+mod rollouts;
 mod shapes;
 
 use std::sync::Arc;
@@ -25,15 +27,15 @@ use super::services::{Loaded, Services};
 use super::settings::{ListenHttp, Peer, Settings};
 use crate::api::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Explanation,
-    Group, Groups, HealthReport, LogsRequest, Member, Members, Node as NodeShape, RollbackRequest, Scope, Service,
-    Services as ServicesShape, StartRequest, Started, Target, UnsetRequest,
+    Group, Groups, HealthReport, LogsRequest, Member, Members, Node as NodeShape, ReleaseAdded, RollbackRequest,
+    RolloutReport, Scope, Service, Services as ServicesShape, StartRequest, Started, Target, UnsetRequest,
 };
-use crate::api::{Backend, Changes, Lines, Problem, ProblemKind};
+use crate::api::{Backend, Changes, Lines, Problem, ProblemKind, Upload};
 use crate::base::{GroupId, Name, NodeId, Now};
 use crate::census::GroupView;
 use crate::net::Counters;
 use crate::node::{Command, CommandError, Node};
-use crate::records::value::DesiredState;
+use crate::records::value::{DesiredState, OrderKind};
 use crate::service;
 
 /// What answering takes.
@@ -109,8 +111,9 @@ impl Supervisor {
     async fn config_command(&self, group: &GroupId, command: Command) -> Result<ConfigApplied, Problem> {
         let previous = self.known(group).await?.view.config.as_ref().map(|config| config.revision.clone());
         let done = self.execute(command).await?;
+        let asked = self.known(group).await?.view.asked;
         let revision = done.revision.or_else(|| previous.clone()).unwrap_or_default();
-        Ok(ConfigApplied { group: group.clone(), revision, previous, changed: done.changed })
+        Ok(ConfigApplied { group: group.clone(), revision, previous, changed: done.changed, asked })
     }
 }
 
@@ -137,7 +140,7 @@ fn problem(error: &AskError) -> Problem {
                 CommandError::Record(_) | CommandError::Encode(_) => Problem::caused(ProblemKind::TooLarge, refused),
                 CommandError::Leaving => Problem::caused(ProblemKind::ShuttingDown, refused),
                 CommandError::NoRollout { group } => {
-                    Problem::caused(ProblemKind::Conflict, refused).next(format!("begin one: sup update {group} DIR"))
+                    Problem::caused(ProblemKind::NoRollout, refused).next(format!("begin one: sup update {group} DIR"))
                 }
                 CommandError::NotHolder { .. } => Problem::caused(ProblemKind::Conflict, refused),
             }
@@ -231,7 +234,7 @@ impl Backend for Supervisor {
                     Target::Group(group) => group.clone(),
                     Target::Service(_) => self.0.services.find(target)?.group(),
                 };
-                return self.set_desired(&group, DesiredRequest { state: DesiredState::Down }).await;
+                return self.set_desired(&group, DesiredRequest::state(DesiredState::Down)).await;
             }
             (Action::Restart | Action::Unload, Scope::Everywhere) => {
                 let what = action.as_str();
@@ -242,13 +245,23 @@ impl Backend for Supervisor {
             }
         };
         let group = self.0.services.command(target, command).await?;
-        Ok(Acted { group, at: clock::now().wall.into() })
+        Ok(Acted { group, at: clock::now().wall.into(), asked: 0, changed: true })
     }
 
     async fn set_desired(&self, group: &GroupId, request: DesiredRequest) -> Result<Acted, Problem> {
-        self.view(group).await?;
-        self.execute(Command::SetDesired { group: group.clone(), state: request.state }).await?;
-        Ok(Acted { group: group.clone(), at: clock::now().wall.into() })
+        rollouts::set_desired(self, group, &request).await
+    }
+
+    async fn rollout(&self, group: &GroupId) -> Result<RolloutReport, Problem> {
+        rollouts::report(self, group).await
+    }
+
+    async fn order(&self, group: &GroupId, order: OrderKind) -> Result<Acted, Problem> {
+        rollouts::order(self, group, order).await
+    }
+
+    async fn add_release(&self, archive: Upload) -> Result<ReleaseAdded, Problem> {
+        rollouts::add_release(self, archive).await
     }
 
     async fn apply_config(&self, group: &GroupId, request: ApplyRequest) -> Result<ConfigApplied, Problem> {
@@ -308,8 +321,12 @@ impl Backend for Supervisor {
         Ok(explain::explain(target, self.0.me, status.as_deref(), &view, &self.0.feed.recent()))
     }
 
-    fn subscribe(&self) -> Changes {
-        self.0.feed.subscribe()
+    fn subscribe(&self, group: Option<&GroupId>) -> Changes {
+        let changes = self.0.feed.subscribe();
+        match group {
+            Some(group) => changes.while_keeping(self.0.ring.subscribe(group)),
+            None => changes,
+        }
     }
 
     async fn metrics(&self) -> Result<String, Problem> {

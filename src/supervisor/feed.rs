@@ -31,7 +31,7 @@ impl Feed {
 
     /// Notices from now on.
     pub(super) fn subscribe(&self) -> Changes {
-        self.changes.subscribe()
+        Changes::new(self.changes.subscribe())
     }
 
     /// The last notices that say something, oldest first.

@@ -1,18 +1,23 @@
 //! One request over one connection.
 
-use std::io;
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{Method, Request, Response};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::mpsc;
 
 use super::{Answer, Endpoint};
 use crate::api::{Problem, ProblemKind};
@@ -21,6 +26,12 @@ use crate::api::{Problem, ProblemKind};
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long it has to answer: somewhat longer than its own deadline, so that its word is heard first.
 const ANSWER: Duration = Duration::from_secs(35);
+/// The same for something large that is handed over.
+const UPLOAD: Duration = Duration::from_secs(605);
+/// How large the pieces are that a file is sent in, in bytes.
+const PIECE_BYTES: usize = 256 * 1024;
+/// How many of them wait for the supervisor.
+const PIECES: usize = 4;
 /// Largest answer that is read, in bytes: several times the members of the largest ring.
 const ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
@@ -43,9 +54,17 @@ pub(super) async fn call_for_nothing(endpoint: &Endpoint, method: Method, path: 
 
 /// Asks for an answer without an end.
 pub(super) async fn stream(endpoint: &Endpoint, path: &str) -> Answer<Incoming> {
-    let exchange = exchange(endpoint, Method::GET, path, "application/json", Bytes::new());
-    let response = tokio::time::timeout(ANSWER, exchange).await.map_err(|_| late(endpoint, path))??;
+    let exchange = exchange(endpoint, Method::GET, path, "application/json", Full::new(Bytes::new()));
+    let response = tokio::time::timeout(ANSWER, exchange).await.map_err(|_| late(endpoint, path, ANSWER))??;
     if response.status().is_success() { Ok(response.into_body()) } else { Err(problem(endpoint, path, response).await) }
+}
+
+/// Hands a file over, and reads the answer as JSON.
+pub(super) async fn upload<T: DeserializeOwned>(endpoint: &Endpoint, path: &str, file: File) -> Answer<T> {
+    let exchange = exchange(endpoint, Method::PUT, path, "application/octet-stream", FileBody::read(file));
+    let read = async { collect(endpoint, path, exchange.await?).await };
+    let whole = tokio::time::timeout(UPLOAD, read).await.map_err(|_| late(endpoint, path, UPLOAD))??;
+    serde_json::from_slice(&whole).map_err(|error| unreadable(endpoint, path, &error))
 }
 
 async fn whole(
@@ -55,30 +74,73 @@ async fn whole(
     content_type: &'static str,
     body: Bytes,
 ) -> Answer<Bytes> {
-    let read = async {
-        let response = exchange(endpoint, method, path, content_type, body).await?;
-        if !response.status().is_success() {
-            return Err(problem(endpoint, path, response).await);
-        }
-        let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
-        body.map(http_body_util::Collected::to_bytes).map_err(|error| unreadable(endpoint, path, error.as_ref()))
-    };
-    tokio::time::timeout(ANSWER, read).await.map_err(|_| late(endpoint, path))?
+    let exchange = exchange(endpoint, method, path, content_type, Full::new(body));
+    let read = async { collect(endpoint, path, exchange.await?).await };
+    tokio::time::timeout(ANSWER, read).await.map_err(|_| late(endpoint, path, ANSWER))?
 }
 
-async fn exchange(
+async fn collect(endpoint: &Endpoint, path: &str, response: Response<Incoming>) -> Answer<Bytes> {
+    if !response.status().is_success() {
+        return Err(problem(endpoint, path, response).await);
+    }
+    let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
+    body.map(http_body_util::Collected::to_bytes).map_err(|error| unreadable(endpoint, path, error.as_ref()))
+}
+
+/// A file as the body of a request, read piece by piece on a thread of its own.
+struct FileBody(mpsc::Receiver<io::Result<Bytes>>);
+
+impl FileBody {
+    fn read(mut file: File) -> Self {
+        let (pieces, body) = mpsc::channel(PIECES);
+        tokio::task::spawn_blocking(move || {
+            loop {
+                let mut piece = BytesMut::zeroed(PIECE_BYTES);
+                let read = file.read(&mut piece);
+                let is_end = !matches!(read, Ok(1..));
+                if let Ok(0) = read {
+                    return;
+                }
+                let piece = read.map(|bytes| {
+                    piece.truncate(bytes);
+                    piece.freeze()
+                });
+                // The other side has gone: its answer says why.
+                if pieces.blocking_send(piece).is_err() || is_end {
+                    return;
+                }
+            }
+        });
+        Self(body)
+    }
+}
+
+impl Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}
+
+async fn exchange<B>(
     endpoint: &Endpoint,
     method: Method,
     path: &str,
     content_type: &'static str,
-    body: Bytes,
-) -> Answer<Response<Incoming>> {
+    body: B,
+) -> Answer<Response<Incoming>>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let request = Request::builder()
         .method(method)
         .uri(path)
         .header(HOST, host(endpoint))
         .header(CONTENT_TYPE, content_type)
-        .body(Full::new(body))
+        .body(body)
         .map_err(|error| Problem::caused(ProblemKind::BadRequest, &error))?;
     let refused = |error: io::Error| unreachable(endpoint, &error);
     let late = |_| unreachable(endpoint, &io::ErrorKind::TimedOut.into());
@@ -94,9 +156,11 @@ async fn exchange(
     }
 }
 
-async fn converse<C>(endpoint: &Endpoint, connection: C, request: Request<Full<Bytes>>) -> Answer<Response<Incoming>>
+async fn converse<C, B>(endpoint: &Endpoint, connection: C, request: Request<B>) -> Answer<Response<Incoming>>
 where
     C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let path = request.uri().path().to_owned();
     let broken = |error: hyper::Error| {
@@ -144,8 +208,8 @@ fn unreachable(endpoint: &Endpoint, error: &io::Error) -> Problem {
     }
 }
 
-fn late(endpoint: &Endpoint, path: &str) -> Problem {
-    let detail = format!("{endpoint} did not answer {path} within {} s", ANSWER.as_secs());
+fn late(endpoint: &Endpoint, path: &str, limit: Duration) -> Problem {
+    let detail = format!("{endpoint} did not answer {path} within {} s", limit.as_secs());
     Problem::new(ProblemKind::Timeout, detail).next("see what the supervisor does: its log, and its process")
 }
 

@@ -17,15 +17,23 @@ use crate::base::limits::CONFIG_BYTES;
 pub const JSON_BODY_BYTES: usize = 64 * 1024;
 /// Largest TOML body of a request, in bytes.
 pub const CONFIG_BODY_BYTES: usize = CONFIG_BYTES;
+/// Largest archive of a release, in bytes.
+pub const RELEASE_BODY_BYTES: usize = 1024 * 1024 * 1024;
 
 /// The whole body, or the problem that it is too large, or did not arrive.
 pub(super) async fn bytes(body: Body, limit: usize) -> Result<Bytes, Problem> {
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Problem::new(ProblemKind::TooLarge, format!("the body is larger than {limit} bytes")))
-        }
-        Err(error) => Err(Problem::new(ProblemKind::BadRequest, format!("the body cannot be read: {error}"))),
+        Err(error) => Err(refused(error, limit)),
+    }
+}
+
+/// Why a body was not taken.
+fn refused(error: Box<dyn std::error::Error + Send + Sync>, limit: usize) -> Problem {
+    if error.is::<LengthLimitError>() {
+        Problem::new(ProblemKind::TooLarge, format!("the body is larger than {limit} bytes"))
+    } else {
+        Problem::new(ProblemKind::BadRequest, format!("the body cannot be read: {error}"))
     }
 }
 
@@ -45,6 +53,26 @@ pub(super) async fn text(body: Body, limit: usize) -> Result<String, Problem> {
         let at = error.utf8_error().valid_up_to();
         Problem::new(ProblemKind::BadRequest, format!("the body is not UTF-8 (byte {at})"))
     })
+}
+
+/// Passes the pieces of a body on as they come, so that it is never in memory as a whole. Who takes them may go at any
+/// time.
+pub(super) async fn pump(body: Body, limit: usize, pieces: mpsc::Sender<Result<Bytes, Problem>>) {
+    let mut body = Limited::new(body, limit);
+    while let Some(frame) = body.frame().await {
+        let piece = match frame {
+            Ok(frame) => match frame.into_data() {
+                Ok(data) => Ok(data),
+                // Trailers say nothing here.
+                Err(_) => continue,
+            },
+            Err(error) => Err(refused(error, limit)),
+        };
+        let is_end = piece.is_err();
+        if pieces.send(piece).await.is_err() || is_end {
+            return;
+        }
+    }
 }
 
 /// A body whose pieces come through a channel. It ends when the sender is dropped.

@@ -5,12 +5,14 @@
 //! | `node` | `/healthz`, `/metrics`, `/v1/node`, `/v1/members`, `/v1/shutdown` |
 //! | `groups` | `/v1/groups/...`, `/v1/explain/...` |
 //! | `config` | `/v1/groups/G/config/...` |
+//! | `rollouts` | `/v1/groups/G/rollout/...`, `/v1/releases` |
 //! | `services` | `/v1/services/...`, `/services/SVC/GROUP/health` |
 //! | `streams` | `/v1/events`, `/v1/services/SVC/logs` |
 
 mod config;
 mod groups;
 mod node;
+mod rollouts;
 mod services;
 mod streams;
 
@@ -39,7 +41,14 @@ struct Context<B> {
 
 /// All paths over `backend`.
 pub(super) fn router<B: Backend>(backend: B, limits: Limits, door: Door, stop: CancellationToken) -> Router {
-    Router::new()
+    let context = Context { backend, limits, door, stop };
+    // What takes long by its nature has a deadline of its own.
+    let uploads = Router::new()
+        .route("/v1/releases", put(rollouts::add_release::<B>))
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(context.clone())
+        .layer(from_fn_with_state(limits.upload, guard::deadline));
+    let calls = Router::new()
         .route("/healthz", get(node::healthz::<B>))
         .route("/metrics", get(node::metrics::<B>))
         .route("/services/{service}/{group}/health", get(services::health::<B>))
@@ -53,6 +62,12 @@ pub(super) fn router<B: Backend>(backend: B, limits: Limits, door: Door, stop: C
         .route("/v1/groups/{group}/config", get(config::show::<B>).put(config::apply::<B>).delete(config::unset::<B>))
         .route("/v1/groups/{group}/config/history", get(config::history::<B>))
         .route("/v1/groups/{group}/config/rollback", post(config::rollback::<B>))
+        .route("/v1/groups/{group}/rollout", get(rollouts::show::<B>))
+        .route("/v1/groups/{group}/rollout/pause", post(rollouts::pause::<B>))
+        .route("/v1/groups/{group}/rollout/resume", post(rollouts::resume::<B>))
+        .route("/v1/groups/{group}/rollout/retry", post(rollouts::retry::<B>))
+        .route("/v1/groups/{group}/rollout/rollback", post(rollouts::rollback::<B>))
+        .route("/v1/groups/{group}/rollout/abort", post(rollouts::abort::<B>))
         .route("/v1/explain/{target}", get(groups::explain::<B>))
         .route("/v1/services", get(services::list::<B>).post(services::start::<B>))
         .route("/v1/services/{target}", get(services::show::<B>))
@@ -63,9 +78,9 @@ pub(super) fn router<B: Backend>(backend: B, limits: Limits, door: Door, stop: C
         .route("/v1/events", get(streams::events::<B>))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(Context { backend, limits, door, stop })
-        .layer(from_fn_with_state(door, guard::same_origin))
-        .layer(from_fn_with_state(limits.request, guard::deadline))
+        .with_state(context)
+        .layer(from_fn_with_state(limits.request, guard::deadline));
+    calls.merge(uploads).layer(from_fn_with_state(door, guard::same_origin))
 }
 
 /// What a connection beyond the limit is answered, whatever it asks.

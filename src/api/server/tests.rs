@@ -68,6 +68,8 @@ async fn every_path_that_reads_answers_its_shape() {
         ("/v1/groups/redis.default", "/leader/term", json!(7)),
         ("/v1/groups/redis.default", "/council/version", json!([1, 1])),
         ("/v1/groups/redis.default/members", "/members/1/leader", json!(true)),
+        ("/v1/groups/redis.default/rollout", "/members/1/progress", json!("waiting")),
+        ("/v1/groups/redis.default/rollout", "/options/batch", json!("1")),
         ("/v1/groups/redis.default/config", "/toml", json!("port = 6379\n")),
         ("/v1/groups/redis.default/config?revision=1-00000000", "/revision", json!("1-00000000")),
         ("/v1/groups/redis.default/config/history", "/revisions/0/status", json!("in-force")),
@@ -94,7 +96,19 @@ async fn every_path_that_changes_something_reaches_the_backend() {
         ("POST", "/v1/services/redis/stop", "", "stop redis Here"),
         ("POST", "/v1/services/redis.default/restart", r#"{"scope":"everywhere"}"#, "restart redis.default Everywhere"),
         ("POST", "/v1/services/redis/unload", r#"{"scope":"here","later":1}"#, "unload redis Here"),
-        ("PUT", "/v1/groups/redis.default/desired", r#"{"state":"down"}"#, "desired redis.default Down"),
+        ("PUT", "/v1/groups/redis.default/desired", r#"{"state":"down"}"#, r#"desired redis.default {"state":"down"}"#),
+        (
+            "PUT",
+            "/v1/groups/redis.default/desired",
+            r#"{"release":"redis/7.2/cd","options":{"batch":"25%","on_failure":"rollback"}}"#,
+            r#"desired redis.default {"release":"redis/7.2/cd","options":{"batch":"25%","on_failure":"rollback"}}"#,
+        ),
+        ("POST", "/v1/groups/redis.default/rollout/pause", "", "pause redis.default"),
+        ("POST", "/v1/groups/redis.default/rollout/resume", "", "resume redis.default"),
+        ("POST", "/v1/groups/redis.default/rollout/retry", "", "retry redis.default"),
+        ("POST", "/v1/groups/redis.default/rollout/rollback", "", "rollback redis.default"),
+        ("POST", "/v1/groups/redis.default/rollout/abort", "", "abort redis.default"),
+        ("PUT", "/v1/releases", "an archive", "release of 10 bytes"),
         (
             "PUT",
             "/v1/groups/redis.default/config?expect=2-1a2b3c4d&unknown-keys=allow",
@@ -144,6 +158,12 @@ async fn every_wrong_request_is_a_problem_of_its_type() {
         ("PUT", "/v1/groups/redis.default/config?expct=1", "", 400, "bad-request"),
         ("PUT", "/v1/groups/redis.default/desired", "", 400, "bad-request"),
         ("PUT", "/v1/groups/redis.default/desired", "{", 400, "bad-request"),
+        ("PUT", "/v1/groups/redis.default/desired", r#"{"options":{}}"#, 400, "bad-request"),
+        ("PUT", "/v1/groups/redis.default/desired", r#"{"options":{"batch":"0"}}"#, 400, "bad-request"),
+        ("PUT", "/v1/groups/redis.default/desired", r#"{"stat":"down"}"#, 400, "bad-request"),
+        ("GET", "/v1/groups/web.default/rollout", "", 404, "unknown-group"),
+        ("POST", "/v1/groups/redis.default/rollout/stop", "", 404, "unknown-route"),
+        ("GET", "/v1/releases", "", 405, "wrong-method"),
         ("POST", "/v1/services", "{}", 400, "bad-request"),
         ("POST", "/v1/services/redis/stop", r#"{"scope":"nowhere"}"#, 400, "bad-request"),
     ] {
@@ -311,6 +331,8 @@ async fn what_gives_power_over_the_machine_is_refused_over_tcp() {
     assert_eq!((start.status, start.problem().as_str()), (403, "forbidden"));
     let end = ask(format!("POST /v1/shutdown HTTP/1.1\r\nhost: {address}"), b"").await;
     assert_eq!((end.status, end.problem().as_str()), (403, "forbidden"));
+    let release = ask(format!("PUT /v1/releases HTTP/1.1\r\nhost: {address}"), b"an archive").await;
+    assert_eq!((release.status, release.problem().as_str()), (403, "forbidden"));
     let config = format!("PUT /v1/groups/redis.default/config HTTP/1.1\r\nhost: {address}");
     let page = ask(format!("{config}\r\norigin: http://example.org"), b"").await;
     assert_eq!((page.status, page.problem().as_str()), (403, "forbidden"));

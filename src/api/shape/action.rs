@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::rollout::OptionsChange;
 use super::time::Time;
 use crate::base::{GroupId, GroupIdError, Name, NameError};
 use crate::records::value::DesiredState;
@@ -103,11 +104,33 @@ pub enum Scope {
     Everywhere,
 }
 
-/// `PUT /v1/groups/G/desired`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// `PUT /v1/groups/G/desired`: what is not said stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct DesiredRequest {
     /// Whether the group's members should run.
-    pub state: DesiredState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<DesiredState>,
+    /// The release that they should run, by its name `NAME/VERSION/HASH` or its hash. The node that is asked has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// How changes are rolled out, from now on.
+    #[serde(skip_serializing_if = "OptionsChange::is_empty")]
+    pub options: OptionsChange,
+}
+
+impl DesiredRequest {
+    /// That the group's members should run, or should not.
+    #[must_use]
+    pub fn state(state: DesiredState) -> Self {
+        Self { state: Some(state), ..Self::default() }
+    }
+
+    /// Whether it asks for nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// An action was accepted. Who wants to see it done watches for changes.
@@ -117,6 +140,12 @@ pub struct Acted {
     pub group: GroupId,
     /// When it was accepted.
     pub at: Time,
+    /// The change that was asked for, as the records' clock has it: a rollout whose `asked` is not smaller answers it.
+    #[serde(default)]
+    pub asked: u64,
+    /// Whether anything was asked for that was not asked for before.
+    #[serde(default)]
+    pub changed: bool,
 }
 
 /// `GET /v1/explain/TARGET`.

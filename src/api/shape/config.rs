@@ -38,6 +38,9 @@ pub struct ConfigApplied {
     pub previous: Option<String>,
     /// Whether anything changed.
     pub changed: bool,
+    /// As [`super::Acted::asked`].
+    #[serde(default)]
+    pub asked: u64,
 }
 
 /// `GET /v1/groups/G/config`: one revision's text.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::node::MemberState;
+use super::rollout::Rollout;
 use super::time::Time;
 use crate::base::{GroupId, NodeId, Term};
 use crate::census::{CouncilView, ElectionState, GroupView, MemberView, SeatView};
@@ -80,50 +81,9 @@ pub struct DesiredView {
     pub config_revision: Option<String>,
     /// Whether its members should run.
     pub state: DesiredState,
-}
-
-/// A change on its way through a group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rollout {
-    /// Which one.
-    pub id: String,
-    /// How far it is.
-    pub status: RolloutStatus,
-    /// The members that have it.
-    pub done: Vec<NodeId>,
-    /// The members whose turn it is.
-    pub in_turn: Vec<NodeId>,
-    /// The members that wait for theirs.
-    pub waiting: Vec<NodeId>,
-    /// The members on which it failed.
-    pub failed: Vec<RolloutFailure>,
-}
-
-/// A member on which a rollout failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RolloutFailure {
-    /// Which member.
-    pub node_id: NodeId,
-    /// Why.
-    pub reason: String,
-}
-
-/// How far a rollout is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RolloutStatus {
-    /// It goes on.
-    Running,
-    /// A person paused it.
-    Paused,
-    /// A turn failed.
-    Halted,
-    /// It is being undone.
-    RollingBack,
-    /// All members have it.
-    Done,
-    /// A person gave it up.
-    Aborted,
+    /// When the newest of these was asked for, as [`super::Acted::asked`].
+    #[serde(default)]
+    pub asked: u64,
 }
 
 /// A member of a group.
@@ -263,11 +223,12 @@ impl Group {
             updater: view.updater.as_ref().map(holder),
             council: view.council.as_ref().map(Council::from),
             desired: DesiredView {
-                release: None,
+                release: view.release.as_ref().map(|desired| desired.release.to_string()),
                 config_revision: view.config.as_ref().map(|config| config.revision.clone()),
                 state: view.desired.as_ref().map(|desired| desired.state).unwrap_or_default(),
+                asked: view.asked,
             },
-            rollout: None,
+            rollout: Rollout::of(view),
             members_total: view.members.len(),
             members_serving: view.serving().count(),
             members: None,

@@ -8,7 +8,7 @@ use super::{Context, part};
 use crate::api::server::body;
 use crate::api::server::reply::{Reply, json};
 use crate::api::shape::{Acted, DesiredRequest, Explanation, Group, GroupMember, Groups};
-use crate::api::{Backend, Problem};
+use crate::api::{Backend, Problem, ProblemKind};
 
 /// `GET /v1/groups/G/members`.
 #[derive(Serialize)]
@@ -39,6 +39,10 @@ pub(super) async fn desired<B: Backend>(
 ) -> Reply<Acted> {
     let group = part(&group)?;
     let request: DesiredRequest = body::json(request).await?;
+    if request.is_empty() {
+        let detail = "the body asks for nothing: it says neither state, nor release, nor options";
+        return Err(Problem::new(ProblemKind::BadRequest, detail));
+    }
     json(context.backend.set_desired(&group, request).await)
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn events<B: Backend>(
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
-    let changes = context.backend.subscribe();
+    let changes = context.backend.subscribe(query.group.as_ref());
     let (pieces, stream) = mpsc::channel(PIECES);
     let pump = pump_events(changes, query.group, pieces, context.limits.keep_alive);
     tokio::spawn(context.stop.run_until_cancelled_owned(pump));
