@@ -81,7 +81,7 @@ fn a_redis_follows_the_leader_unless_it_leads() {
     let hook = |role| rendered(&plan, "", role, "hooks/reconfigure");
     assert!(hook(Role::Leader).contains("echo REPLICAOF NO ONE\n"));
     assert!(hook(Role::Follower).contains("echo REPLICAOF 127.0.0.3 6379\n"));
-    assert!(!hook(Role::Single).contains("REPLICAOF 1"));
+    assert!(!hook(Role::Single).contains("\n    echo REPLICAOF") && !hook(Role::Single).contains("\n    step_down"));
 }
 
 #[test]
@@ -100,7 +100,9 @@ fn a_redis_that_does_not_know_its_leader_is_no_master() {
             String::from_utf8(file.bytes.clone()).unwrap()
         };
         assert!(text("config/replication.conf").contains("\nreplicaof 127.0.0.2 1\n"), "{state}");
-        assert!(!text("hooks/reconfigure").contains("echo REPLICAOF"), "{state}: it stays with its old leader");
+        let hook = text("hooks/reconfigure");
+        assert!(hook.contains("commands=$(\n    step_down\n"), "{state}: one that led takes writes no more");
+        assert!(!hook.contains("    echo REPLICAOF"), "{state}: one that followed stays with its old leader");
     }
 }
 

@@ -8,6 +8,7 @@ mod harness;
 mod http;
 mod init;
 mod netns;
+mod partition;
 mod redis;
 mod redis_client;
 mod ring;

@@ -6,8 +6,10 @@ use std::fs::File;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::JoinHandle;
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::sched::{CloneFlags, setns};
 use nix::unistd::Uid;
 
 use crate::harness::Ring;
@@ -114,12 +116,17 @@ impl Drop for Network {
 impl Hosts {
     /// So many hosts, connected; none where the tests are not run by root.
     pub fn new(count: usize) -> Option<Self> {
+        Self::with_profile(count, "local")
+    }
+
+    /// The same, on another profile.
+    pub fn with_profile(count: usize, profile: &'static str) -> Option<Self> {
         if !Uid::effective().is_root() {
             println!("skipped: network namespaces take root");
             return None;
         }
         let network = Network::reserve(count);
-        let mut ring = Ring::new(count);
+        let mut ring = Ring::with_profile(count, profile);
         for (number, node) in ring.nodes.iter_mut().enumerate() {
             node.ip = network.address(number);
             node.namespace = Some(network.namespace(number));
@@ -135,6 +142,16 @@ impl Hosts {
         for host in hosts {
             self.network.attach(*host, bridge);
         }
+    }
+
+    /// Runs something on one of the hosts, in a thread of its own: what it connects to is what that host can reach.
+    pub fn within<T: Send + 'static>(&self, host: usize, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        let namespace = format!("/var/run/netns/{}", self.network.namespace(host));
+        std::thread::spawn(move || {
+            let namespace = File::open(namespace).expect("the namespace is there");
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may enter it");
+            work()
+        })
     }
 
     /// Connects all of them again.
