@@ -11,6 +11,7 @@
 //! | [`records`] | what is known (last writer wins, gossiped and repaired) |
 //! | [`census`] | the view: groups, members, who leads |
 //! | [`election`] | who decides (seats, councils, leases) |
+//! | [`rollout`] | who changes next (rolling changes) |
 //! | [`node`] | the state machine that composes them |
 //! | [`sim`] | a deterministic cluster of nodes on virtual time |
 //!
@@ -41,6 +42,7 @@ pub mod plan;
 pub mod records;
 pub mod rfc3339;
 pub mod ring;
+pub mod rollout;
 pub mod service;
 pub mod shim;
 pub mod sim;

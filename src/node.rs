@@ -12,6 +12,7 @@
 //! | `input.rs` | inputs, routed to the component that they are for |
 //! | `settle.rs` | actions of the components, routed to each other and out, until all are quiet |
 //! | `groups.rs` | the groups that this node is a member or a voter of, and their elections |
+//! | `rollouts.rs` | the rollouts of those groups |
 //! | `configs.rs` | revisions of configs: apply, roll back, unset |
 //! | `desired.rs` | what a group should be, and what a person wants of its rollout |
 //!
@@ -29,6 +30,7 @@ mod io;
 mod join;
 mod note;
 mod packet;
+mod rollouts;
 mod settle;
 
 #[cfg(test)]
@@ -191,6 +193,7 @@ impl Node {
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
         let elections = self.groups.values().filter_map(|group| group.election.deadline());
+        let rollouts = self.groups.values().filter_map(|group| group.rollout.deadline());
         [
             self.ring.deadline(),
             self.records.deadline(),
@@ -201,6 +204,7 @@ impl Node {
         .into_iter()
         .flatten()
         .chain(elections)
+        .chain(rollouts)
         .min()
     }
 

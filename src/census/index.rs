@@ -14,7 +14,7 @@ use crate::records::{Key, Kind, Record, Stamp};
 use super::build;
 use super::config::{self, ConfigEntry};
 use super::goal::Goal;
-use super::view::{ElectionState, GroupView, Liveness, NodeView, SeatView};
+use super::view::{ConfigView, ElectionState, GroupView, Liveness, NodeView, SeatView};
 
 /// The view of the ring, kept up to date as membership and records change.
 #[derive(Debug, Clone)]
@@ -344,6 +344,13 @@ impl Census {
     #[must_use]
     pub fn council(&self, group: &GroupId) -> Option<&CouncilFacts> {
         self.groups.get(group).and_then(|entry| entry.council.as_ref())
+    }
+
+    /// One revision of a group's config; none if it is not known here.
+    #[must_use]
+    pub fn config(&self, group: &GroupId, revision: &str) -> Option<ConfigView> {
+        let (_, value) = self.groups.get(group)?.configs.get(revision)?;
+        Some(ConfigView { revision: revision.to_owned(), toml: value.toml.as_str().into() })
     }
 
     /// All revisions of a group's config that are kept, newest first.

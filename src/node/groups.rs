@@ -11,6 +11,7 @@ use crate::records::value::{CouncilFacts, SeatHolder, Strategy, Topology};
 use crate::records::{Key, Write};
 
 use super::packet::Packet;
+use super::rollouts::GroupRollout;
 use super::{GroupRules, Node, NodeEvent, Note, Output};
 
 /// A group in whose elections this node has a part.
@@ -19,7 +20,8 @@ pub(super) struct Group {
     pub(super) election: Election,
     /// The writes of the election under way: its own number to ours.
     writes: BTreeMap<u64, u64>,
-    held: BTreeMap<Seat, Term>,
+    pub(super) held: BTreeMap<Seat, Term>,
+    pub(super) rollout: GroupRollout,
 }
 
 /// What an election says, for people.
@@ -73,9 +75,11 @@ impl Node {
         };
         match Election::new(config, state.map(AsRef::as_ref), now) {
             Ok(election) => {
-                let entry = Group { election, writes: BTreeMap::new(), held: BTreeMap::new() };
+                let rollout = GroupRollout::new(self.config.seed ^ seed_of(group));
+                let entry = Group { election, writes: BTreeMap::new(), held: BTreeMap::new(), rollout };
                 self.groups.insert(group.clone(), entry);
                 self.census.watch(group);
+                self.take_up_rollout(group);
             }
             Err(error) => {
                 let why = error.to_string();

@@ -35,6 +35,7 @@ impl Node {
             Packet::Ring(msg) => self.ring.handle_datagram(now, from, msg),
             Packet::Records { from, msg } => self.records.handle_datagram(now, from, msg),
             Packet::Election { from, group, msg } => self.take_election_message(now, from, &group, msg),
+            Packet::Rollout { from, group, msg } => self.take_rollout_message(now, from, &group, msg),
         }
     }
 
@@ -95,6 +96,7 @@ impl Node {
         {
             group.election.persisted(now, own, ok);
         }
+        self.rollout_written(now, write, ok);
     }
 
     fn tick(&mut self, now: Now) {
@@ -105,6 +107,7 @@ impl Node {
                 group.election.tick(now);
             }
         }
+        self.tick_rollouts(now);
         self.tick_join(now);
         self.tick_claims(now);
         if self.next_last_seen <= now.mono {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::base::{GroupId, NodeId};
+use crate::rollout::RolloutNote;
 
 /// A remark for the log and the list of events. One per change of state, none per packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,5 +88,12 @@ pub enum Note {
         revision: String,
         /// The one in force.
         by: String,
+    },
+    /// A rollout that this node drives came further, or did not.
+    Rollout {
+        /// Of which group.
+        group: GroupId,
+        /// What happened.
+        note: RolloutNote,
     },
 }

@@ -11,6 +11,7 @@ use crate::base::{GroupId, NodeId};
 use crate::election::ElectionMessage;
 use crate::records::{RecordsDatagram, RecordsRequest, RecordsResponse};
 use crate::ring::{RingDatagram, RingRequest, RingResponse};
+use crate::rollout::RolloutMessage;
 
 /// The payload of a datagram.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,15 @@ pub enum Packet {
         group: GroupId,
         /// What it says.
         msg: ElectionMessage,
+    },
+    /// Who changes next.
+    Rollout {
+        /// The sender.
+        from: NodeId,
+        /// In which group.
+        group: GroupId,
+        /// What it says.
+        msg: RolloutMessage,
     },
 }
 

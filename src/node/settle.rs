@@ -14,6 +14,7 @@ impl Node {
             let mut busy = self.drain_ring(now);
             busy |= self.drain_records(now);
             busy |= self.drain_elections(now);
+            busy |= self.drain_rollouts(now);
             busy |= self.refresh(now);
             if !busy {
                 return;
@@ -162,9 +163,7 @@ impl Node {
                     }
                     None => self.records.handle_response(now, request, Err(StreamError::Other)),
                 },
-                RecordsAction::Persist(records) => {
-                    self.persist(vec![Write::Records(records)]);
-                }
+                RecordsAction::Persist(records) => self.persist_records(records),
                 RecordsAction::Unpersist(keys) => {
                     self.persist(vec![Write::DropRecords(keys)]);
                 }
@@ -203,6 +202,7 @@ impl Node {
         }
         for group in changes.groups {
             self.inform_election(now, &group);
+            self.inform_rollout(now, &group);
             self.outputs.push(Output::Event(NodeEvent::Group(group)));
         }
         busy

@@ -12,6 +12,8 @@ use crate::api::Changes;
 use crate::api::shape::{Event, EventKind};
 use crate::base::{GroupId, NodeId};
 use crate::node::{NodeEvent, Note};
+use crate::records::value::TurnKind;
+use crate::rollout::RolloutNote;
 
 /// Notices that are kept to look back on, and that a slow reader may be behind.
 pub(super) const KEPT: usize = 256;
@@ -157,6 +159,54 @@ impl Feed {
                 warn!(%group, revision, by, "config superseded");
                 let message = format!("config {revision} was applied at the same time as {by}, and lost");
                 log(Some(group), message);
+            }
+            Note::Rollout { group, note } => self.take_rollout_note(group, note),
+        }
+    }
+
+    fn take_rollout_note(&self, group: &GroupId, note: &RolloutNote) {
+        let tell = |member: Option<NodeId>, message: String| self.tell(EventKind::Group, Some(group), member, message);
+        let turn = |kind: TurnKind| match kind {
+            TurnKind::Forward => "the new state",
+            TurnKind::Restore | TurnKind::Back => "what it was before",
+        };
+        match note {
+            RolloutNote::Began { rollout, superseded: None } => {
+                info!(%group, rollout, "rollout began");
+                tell(None, format!("rollout {rollout} began"));
+            }
+            RolloutNote::Began { rollout, superseded: Some(before) } => {
+                info!(%group, rollout, before, "rollout began in the place of one that was not done");
+                tell(None, format!("rollout {rollout} began in the place of rollout {before}, which was not done"));
+            }
+            RolloutNote::TakenOver { rollout } => {
+                info!(%group, rollout, "rollout taken over");
+                tell(None, format!("this node goes on with rollout {rollout}"));
+            }
+            RolloutNote::Granted { rollout, member, kind } => {
+                info!(%group, rollout, %member, ?kind, "turn granted");
+                tell(Some(*member), format!("rollout {rollout}: the turn of {} to {}", member.short(), turn(*kind)));
+            }
+            RolloutNote::Withdrawn { rollout, member } => {
+                info!(%group, rollout, %member, "turn withdrawn");
+                let message =
+                    format!("rollout {rollout}: the turn of {} is taken back, it had not begun", member.short());
+                tell(Some(*member), message);
+            }
+            RolloutNote::MemberDone { rollout, member, kind } => {
+                info!(%group, rollout, %member, ?kind, "turn done");
+                tell(Some(*member), format!("rollout {rollout}: {} is {}", member.short(), turn(*kind)));
+            }
+            RolloutNote::MemberFailed { rollout, member, kind, why } => {
+                warn!(%group, rollout, %member, ?kind, why, "turn failed");
+                let message =
+                    format!("rollout {rollout}: the turn of {} to {} failed: {why}", member.short(), turn(*kind));
+                tell(Some(*member), message);
+            }
+            RolloutNote::Status { rollout, status, why } => {
+                info!(%group, rollout, ?status, why, "rollout status");
+                let because = if why.is_empty() { String::new() } else { format!(": {why}") };
+                tell(None, format!("rollout {rollout} is {}{because}", status.as_str()));
             }
         }
     }

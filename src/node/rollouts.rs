@@ -1,0 +1,156 @@
+//! The rollouts of the groups that this node is a member or a voter of: what its own member is to be, what it has on
+//! disk as a voter, and what it decides while it holds the updater's seat.
+
+use crate::base::{GroupId, Mono, NodeId, Now, Seat, Term};
+use crate::records::value::{self, Rollout};
+use crate::records::{Key, Kind, Record, Write};
+use crate::rollout::{self, Leads, Member, Own, RolloutAction, RolloutMessage, Version, Voter};
+
+use super::packet::Packet;
+use super::{Node, Note};
+
+/// This node's part in the rollouts of one group.
+#[derive(Debug)]
+pub(super) struct GroupRollout {
+    member: Member,
+    voter: Voter,
+}
+
+impl GroupRollout {
+    pub(super) fn new(nonce: u64) -> Self {
+        Self { member: Member::new(nonce), voter: Voter::default() }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        self.member.deadline()
+    }
+}
+
+impl Node {
+    /// Takes up a group of which this node may have a rollout record already. Whether that is on disk is not known any
+    /// more; so it is written again.
+    pub(super) fn take_up_rollout(&mut self, group: &GroupId) {
+        if let Some(record) = self.records.get(&Key::rollout(group)).cloned() {
+            self.persist_records(vec![record]);
+        }
+    }
+
+    pub(super) fn persist_records(&mut self, records: Vec<Record>) {
+        let rollouts: Vec<(GroupId, Version)> = records.iter().filter_map(version).collect();
+        let write = self.persist(vec![Write::Records(records)]);
+        for (group, version) in rollouts {
+            if let Some(group) = self.groups.get_mut(&group) {
+                group.rollout.voter.writing(write, version);
+            }
+        }
+    }
+
+    pub(super) fn rollout_written(&mut self, now: Now, write: u64, ok: bool) {
+        let mut seen: Vec<(GroupId, Version)> = Vec::new();
+        for (id, group) in &mut self.groups {
+            seen.extend(group.rollout.voter.written(write, ok).map(|version| (id.clone(), version)));
+        }
+        for (id, version) in seen {
+            if let Some(updater) = self.updater(&id) {
+                self.say(now, &id, updater, RolloutMessage::Seen(version));
+            }
+        }
+    }
+
+    /// The view of a group changed, or what its member may do.
+    pub(super) fn inform_rollout(&mut self, now: Now, id: &GroupId) {
+        let Some(group) = self.groups.get_mut(id) else { return };
+        let view = self.census.group(id);
+        let record = view.rollout.as_ref().map(|(_, rollout)| &**rollout);
+        group.rollout.member.set_rollout(now.mono, self.me, record);
+        let goal = view.members.get(&self.me).and_then(|member| {
+            let turn = group.rollout.member.turn();
+            let own = Own { me: self.me, status: &member.status, turn, goal: view.goal.as_ref() };
+            rollout::goal(&view, own, |revision| self.census.config(id, revision))
+        });
+        self.census.set_goal(id, goal);
+    }
+
+    pub(super) fn tick_rollouts(&mut self, now: Now) {
+        let due = |deadline: Option<Mono>| deadline.is_some_and(|deadline| deadline <= now.mono);
+        let ids: Vec<GroupId> =
+            self.groups.iter().filter(|(_, group)| due(group.rollout.deadline())).map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            let (updater, leads) = (self.updater(&id), self.holds(&id, &Seat::Leader).is_some());
+            if let Some(group) = self.groups.get_mut(&id) {
+                group.rollout.member.tick(now.mono, updater, leads);
+            }
+        }
+    }
+
+    pub(super) fn take_rollout_message(&mut self, now: Now, from: NodeId, id: &GroupId, msg: RolloutMessage) {
+        let leads = self.holds(id, &Seat::Leader).is_some();
+        let Some(group) = self.groups.get_mut(id) else { return };
+        match msg {
+            RolloutMessage::Ask => {
+                let version = group.rollout.voter.durable();
+                self.store_rollout(id);
+                self.say(now, id, from, RolloutMessage::Seen(version));
+            }
+            RolloutMessage::Go { turn, nonce, leads: may_lead } => {
+                let leads = if leads && !may_lead { Leads::ButMustNot } else { Leads::MayBegin };
+                if group.rollout.member.go(now.mono, turn, nonce, leads) {
+                    self.inform_rollout(now, id);
+                }
+            }
+            RolloutMessage::Never { turn, nonce } => group.rollout.member.never(now.mono, turn, nonce),
+            RolloutMessage::Seen(_) | RolloutMessage::Begin { .. } | RolloutMessage::Declined { .. } => {}
+        }
+    }
+
+    /// Has the record written that is known here, if its write failed.
+    fn store_rollout(&mut self, id: &GroupId) {
+        let Some(record) = self.records.get(&Key::rollout(id)).cloned() else { return };
+        let Some((_, known)) = version(&record) else { return };
+        if self.groups.get(id).is_some_and(|group| !group.rollout.voter.has(known)) {
+            self.persist_records(vec![record]);
+        }
+    }
+
+    pub(super) fn drain_rollouts(&mut self, now: Now) -> bool {
+        let mut busy = false;
+        let ids: Vec<GroupId> = self.groups.keys().cloned().collect();
+        for id in ids {
+            let actions = self.groups.get_mut(&id).map(|group| group.rollout.member.drain()).unwrap_or_default();
+            busy |= !actions.is_empty();
+            for action in actions {
+                self.take_rollout_action(now, &id, action);
+            }
+        }
+        busy
+    }
+
+    fn take_rollout_action(&mut self, now: Now, id: &GroupId, action: RolloutAction) {
+        match action {
+            RolloutAction::Send { to, msg } => self.say(now, id, to, msg),
+            RolloutAction::Put { rollout, term } => self.put_value(now, Key::rollout(id), &*rollout, term.0),
+            RolloutAction::Sync(voter) => self.records.sync_with(now, voter),
+            RolloutAction::Note(note) => self.note(Note::Rollout { group: id.clone(), note }),
+        }
+    }
+
+    fn say(&mut self, now: Now, id: &GroupId, to: NodeId, msg: RolloutMessage) {
+        if to == self.me {
+            self.take_rollout_message(now, to, id, msg);
+        } else if let Some(address) = self.ring.address(to) {
+            self.send(address, &Packet::Rollout { from: self.me, group: id.clone(), msg }, None);
+        }
+    }
+
+    fn updater(&self, id: &GroupId) -> Option<NodeId> {
+        self.census.group(id).updater.map(|updater| updater.node)
+    }
+}
+
+/// Which version of which group's rollout a record is, if it is one.
+fn version(record: &Record) -> Option<(GroupId, Version)> {
+    let Kind::Rollout(group) = record.key.kind() else { return None };
+    // What cannot be read grants nothing; the census says so to people.
+    let rollout: Rollout = value::decode(record).ok()??;
+    Some((group, Version::of(Term(record.stamp.term), &rollout)))
+}
