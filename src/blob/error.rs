@@ -40,6 +40,9 @@ pub enum BlobError {
     /// The content could not be read where it was to come from. Nothing was stored.
     #[error("the content cannot be read to its end")]
     Content(#[source] io::Error),
+    /// The work on it was cut off: the supervisor is ending.
+    #[error("the work on it was cut off")]
+    CutOff,
     /// The store's directory or a file in it cannot be made, read or written.
     #[error("cannot {what} {}", path.display())]
     Io {

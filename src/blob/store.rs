@@ -39,6 +39,8 @@ const PARTIAL: &str = "partial";
 pub struct BlobStore {
     dir: PathBuf,
     held: Mutex<Holdings>,
+    /// Held while files come and go, so that none comes of a blob that is just going. Taken before `held`.
+    files: Mutex<()>,
     /// Counts up with every chunk that is there now and was not before.
     progress: watch::Sender<u64>,
 }
@@ -106,12 +108,21 @@ impl BlobStore {
                 None => {}
             }
         }
-        Ok(Self { dir: dir.to_owned(), held: Mutex::new(held), progress: watch::Sender::new(0) })
+        Ok(Self {
+            dir: dir.to_owned(),
+            held: Mutex::new(held),
+            files: Mutex::default(),
+            progress: watch::Sender::new(0),
+        })
     }
 
     fn held(&self) -> MutexGuard<'_, Holdings> {
         // Each change under the lock is one insertion or removal: whatever panicked left it as it was or as it is.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn files(&self) -> MutexGuard<'_, ()> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn place(&self, id: Hash) -> PathBuf {
@@ -153,16 +164,20 @@ impl BlobStore {
         }
         let list = ChunkList::make(hashes, bytes);
         let id = list.blob().id;
+        let blob = list.blob();
+        file.sync_all().map_err(|source| failed(bytes)(source))?;
+        let _files = self.files();
         if self.has(id) {
-            return Ok(list.blob());
+            return Ok(blob);
         }
         self.check_number()?;
-        file.sync_all().map_err(|source| failed(bytes)(source))?;
         self.write_list(&list)?;
         temporary.persist(self.place(id)).map_err(|error| failed(bytes)(error.error))?;
         self.sync_dir()?;
+        // Of one that is being fetched meanwhile, the file is no longer needed.
+        clear(&[self.partial_place(id)]);
         self.is_whole(list);
-        Ok(BlobRef { id, bytes })
+        Ok(blob)
     }
 
     /// Stores a file as a blob. See [`Self::put`].
@@ -209,6 +224,17 @@ impl BlobStore {
     /// # Errors
     /// It cannot be removed. It is not used any more, and is removed at the next start.
     pub fn remove(&self, id: Hash) -> Result<(), BlobError> {
+        let _files = self.files();
+        self.remove_files(id)
+    }
+
+    /// Removes what there is of a blob that is not here as a whole, unless it is pinned.
+    pub(super) fn remove_partial(&self, id: Hash) -> Result<(), BlobError> {
+        let _files = self.files();
+        if self.has(id) { Ok(()) } else { self.remove_files(id) }
+    }
+
+    fn remove_files(&self, id: Hash) -> Result<(), BlobError> {
         {
             let mut held = self.held();
             if held.pins.contains_key(&id) {
@@ -263,6 +289,13 @@ impl BlobStore {
         let held = self.held();
         let whole = held.whole.get(&id).map(|list| ChunkSet::all(list.chunks()));
         whole.or_else(|| held.partial.get(&id).map(|partial| partial.have.clone()))
+    }
+
+    /// How many bytes of a blob are here.
+    pub(super) fn bytes_here(&self, id: Hash) -> u64 {
+        let (list, chunks) = (self.list(id), self.chunks(id));
+        let place = |list: &ChunkList, chunk| list.place(chunk).end - list.place(chunk).start;
+        list.zip(chunks).map_or(0, |(list, chunks)| chunks.iter().map(|chunk| place(&list, chunk)).sum())
     }
 
     /// Reads a chunk that is here.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::base::limits::{DATAGRAM_PAYLOAD_BYTES, STREAM_FRAME_BYTES};
@@ -86,21 +86,35 @@ fn check(header: &[u8]) -> Result<(), EnvelopeError> {
     }
 }
 
-/// Writes one frame.
+/// What came of waiting for a frame.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// A frame.
+    Frame,
+    /// The stream ended before its first byte, which is how a probe looks from the other side.
+    End,
+}
+
+/// Writes one frame, made of two parts: nothing is copied to put them together.
 ///
 /// # Errors
 /// It is over the limit, or the stream broke off.
-pub(super) async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), payload: &[u8]) -> Result<(), FrameError> {
-    let too_large = EnvelopeError::TooLarge { bytes: payload.len(), limit: STREAM_FRAME_BYTES };
-    let length = u32::try_from(payload.len()).map_err(|_| too_large)?;
-    if payload.len() > STREAM_FRAME_BYTES {
+pub(super) async fn write_frame(
+    stream: &mut (impl AsyncWrite + Unpin),
+    head: &[u8],
+    body: &[u8],
+) -> Result<(), FrameError> {
+    let bytes = head.len() + body.len();
+    let too_large = EnvelopeError::TooLarge { bytes, limit: STREAM_FRAME_BYTES };
+    let length = u32::try_from(bytes).map_err(|_| too_large)?;
+    if bytes > STREAM_FRAME_BYTES {
         return Err(too_large.into());
     }
-    let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + payload.len());
-    frame.extend_from_slice(&[VERSION, CLEAR]);
-    frame.extend_from_slice(&length.to_be_bytes());
-    frame.extend_from_slice(payload);
-    stream.write_all(&frame).await?;
+    let [a, b, c, d] = length.to_be_bytes();
+    let header = [VERSION, CLEAR, a, b, c, d];
+    let mut frame = Buf::chain(Buf::chain(&header[..], head), body);
+    stream.write_all_buf(&mut frame).await?;
     Ok(stream.flush().await?)
 }
 
@@ -109,9 +123,25 @@ pub(super) async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), payload:
 /// # Errors
 /// The frame is over the limit (nothing is allocated for it then), of another version, or broken off.
 pub(super) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<Bytes>, FrameError> {
+    let mut payload = Vec::new();
+    match read_frame_into(stream, &mut payload).await? {
+        Heard::Frame => Ok(Some(payload.into())),
+        Heard::End => Ok(None),
+    }
+}
+
+/// Reads one frame, in place of what is in `payload`.
+///
+/// # Errors
+/// As [`read_frame`].
+pub(super) async fn read_frame_into(
+    stream: &mut (impl AsyncRead + Unpin),
+    payload: &mut Vec<u8>,
+) -> Result<Heard, FrameError> {
+    payload.clear();
     let mut header = [0; FRAME_HEADER_BYTES];
     if stream.read(&mut header[..1]).await? == 0 {
-        return Ok(None);
+        return Ok(Heard::End);
     }
     stream.read_exact(&mut header[1..]).await?;
     check(&header)?;
@@ -122,12 +152,11 @@ pub(super) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Result<
         return Err(EnvelopeError::TooLarge { bytes, limit: STREAM_FRAME_BYTES }.into());
     }
     // Memory follows what arrives, not what is announced.
-    let mut payload = Vec::new();
-    stream.take(u64::from(length)).read_to_end(&mut payload).await?;
+    stream.take(u64::from(length)).read_to_end(payload).await?;
     if payload.len() < bytes {
         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
     }
-    Ok(Some(payload.into()))
+    Ok(Heard::Frame)
 }
 
 #[cfg(test)]
@@ -167,11 +196,11 @@ mod tests {
         block_on(async {
             let largest = vec![3; STREAM_FRAME_BYTES];
             let mut wire = Vec::new();
-            write_frame(&mut wire, &largest).await.unwrap();
+            write_frame(&mut wire, &largest[..7], &largest[7..]).await.unwrap();
             assert_eq!(read_frame(&mut wire.as_slice()).await.unwrap().unwrap(), largest);
 
             let beyond = vec![3; STREAM_FRAME_BYTES + 1];
-            assert!(matches!(write_frame(&mut Vec::new(), &beyond).await, Err(FrameError::Envelope(_))));
+            assert!(matches!(write_frame(&mut Vec::new(), &[3], &beyond[1..]).await, Err(FrameError::Envelope(_))));
             // The length alone is enough to be refused: there is nothing behind it to read.
             let length = u32::try_from(beyond.len()).unwrap().to_be_bytes();
             let header = [&[1, 0][..], &length].concat();

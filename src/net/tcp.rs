@@ -1,7 +1,9 @@
-//! Streams: a connection carries one request and one response, and is closed. And probes, which only connect.
+//! Streams. The first byte of the first frame says what a stream is for.
 //!
-//! A connection per request costs a round trip, and buys that nothing is kept: no pool, no half-open peer, no order
-//! between requests. Streams are rare (joins, repairs, large records).
+//! One for a request carries that and its response, and is closed: a connection per request costs a round trip, and
+//! buys that nothing is kept: no pool, no half-open peer, no order between requests. They are rare (joins, repairs,
+//! large records). One for blobs stays open for as long as there is something to fetch: it is handed on, and does not
+//! count as one of those. And probes only connect.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,6 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::counters::{Counters, Dropped};
 use super::envelope::{FrameError, read_frame, write_frame};
+use super::frames::{Frames, Opened};
 use super::udp::reason;
 use crate::ring::{ProbeOutcome, StreamError};
 
@@ -28,6 +31,26 @@ pub const STREAMS_MAX: usize = 64;
 pub const STREAMS_PER_PEER_MAX: usize = 8;
 /// How long to wait before the next accept after one failed (too many open files, mostly).
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// What a stream is for: the first byte of its first frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Purpose {
+    /// One request, which follows, and its response.
+    Request = 0,
+    /// Pieces of blobs, as the frames that follow ask for them.
+    Blobs = 1,
+}
+
+/// Splits what a stream is for from what follows. None: it is for something that this node does not know.
+fn purpose(frame: &Bytes) -> Option<(Purpose, Bytes)> {
+    let purpose = match frame.first() {
+        Some(0) => Purpose::Request,
+        Some(1) => Purpose::Blobs,
+        Some(_) | None => return None,
+    };
+    Some((purpose, frame.slice(1..)))
+}
 
 /// A request that came in over a stream.
 #[derive(Debug)]
@@ -75,13 +98,22 @@ impl Drop for Place {
     }
 }
 
-/// Serves inbound streams until `requests` is closed.
-pub async fn accept(listener: TcpListener, requests: mpsc::Sender<Inbound>, counters: Arc<Counters>) {
+/// Where inbound streams go.
+#[derive(Debug, Clone)]
+pub struct Receivers {
+    /// Those of one request.
+    pub requests: mpsc::Sender<Inbound>,
+    /// Those for blobs.
+    pub blobs: mpsc::Sender<Opened>,
+}
+
+/// Serves inbound streams until nobody receives requests any more.
+pub async fn accept(listener: TcpListener, receivers: Receivers, counters: Arc<Counters>) {
     let load = Arc::new(Load::default());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = requests.closed() => return,
+            () = receivers.requests.closed() => return,
         };
         let Ok((stream, from)) = accepted else {
             sleep(ACCEPT_RETRY).await;
@@ -92,9 +124,9 @@ pub async fn accept(listener: TcpListener, requests: mpsc::Sender<Inbound>, coun
             counters.dropped(Dropped::Busy);
             continue;
         };
-        let (requests, counters) = (requests.clone(), Arc::clone(&counters));
+        let (receivers, counters) = (receivers.clone(), Arc::clone(&counters));
         tokio::spawn(async move {
-            match timeout(STREAM_DEADLINE, serve(stream, from, &requests, &counters)).await {
+            match timeout(STREAM_DEADLINE, serve(stream, from, &receivers, &counters)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(FrameError::Envelope(error))) => counters.dropped(reason(error)),
                 Ok(Err(FrameError::Io(_))) | Err(_) => counters.dropped(Dropped::Malformed),
@@ -107,20 +139,43 @@ pub async fn accept(listener: TcpListener, requests: mpsc::Sender<Inbound>, coun
 async fn serve(
     mut stream: TcpStream,
     from: SocketAddr,
-    requests: &mpsc::Sender<Inbound>,
+    receivers: &Receivers,
+    counters: &Arc<Counters>,
+) -> Result<(), FrameError> {
+    let Some(frame) = read_frame(&mut stream).await? else { return Ok(()) };
+    counters.stream_in();
+    let Some((purpose, request)) = purpose(&frame) else {
+        counters.dropped(Dropped::Malformed);
+        return Ok(());
+    };
+    match purpose {
+        Purpose::Request => answer(stream, from, request, receivers, counters).await,
+        Purpose::Blobs => {
+            let opened = Opened::new(stream, from, Arc::clone(counters))?;
+            if receivers.blobs.try_send(opened).is_err() {
+                counters.dropped(Dropped::Busy);
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn answer(
+    mut stream: TcpStream,
+    from: SocketAddr,
+    request: Bytes,
+    receivers: &Receivers,
     counters: &Counters,
 ) -> Result<(), FrameError> {
-    let Some(request) = read_frame(&mut stream).await? else { return Ok(()) };
-    counters.stream_in();
     let (reply, answer) = oneshot::channel();
     let received = request.len();
-    if requests.send(Inbound { from, request, reply }).await.is_err() {
+    if receivers.requests.send(Inbound { from, request, reply }).await.is_err() {
         return Ok(());
     }
     // No response: the request was nonsense to the node, which has nothing to say to it.
     let Ok(response) = answer.await else { return Ok(()) };
     counters.stream_bytes(received, response.len());
-    write_frame(&mut stream, &response).await
+    write_frame(&mut stream, &[], &response).await
 }
 
 /// Opens connections to other nodes.
@@ -132,7 +187,9 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    pub(super) const fn new(source: Option<IpAddr>, counters: Arc<Counters>) -> Self {
+    /// Connects from this address of the machine, or from any.
+    #[must_use]
+    pub const fn new(source: Option<IpAddr>, counters: Arc<Counters>) -> Self {
         Self { source, counters }
     }
 
@@ -157,10 +214,25 @@ impl Dialer {
                 StreamError::Other
             }
         };
-        write_frame(&mut stream, request).await.map_err(failed)?;
+        write_frame(&mut stream, &[Purpose::Request as u8], request).await.map_err(failed)?;
         let response = read_frame(&mut stream).await.map_err(failed)?.ok_or(StreamError::Other)?;
         self.counters.stream_bytes(response.len(), request.len());
         Ok(response)
+    }
+
+    /// Opens a stream for blobs, at most within [`STREAM_DEADLINE`].
+    ///
+    /// # Errors
+    /// The peer cannot be reached.
+    pub async fn open_blobs(&self, to: SocketAddr) -> Result<Frames, StreamError> {
+        self.counters.stream_out();
+        let open = async {
+            let mut stream = self.connect(to).await.map_err(|error| stream_error(&error))?;
+            let purpose = [Purpose::Blobs as u8];
+            write_frame(&mut stream, &purpose, &[]).await.map_err(|_| StreamError::Other)?;
+            Ok(Frames::new(stream, to, Arc::clone(&self.counters)))
+        };
+        timeout(STREAM_DEADLINE, open).await.unwrap_or(Err(StreamError::Timeout))
     }
 
     /// Connects and closes at once: is anybody there?

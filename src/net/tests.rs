@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 
-use super::{Counters, Drained, Dropped, STREAMS_PER_PEER_MAX, Sockets, accept, bind};
+use super::{Counters, Drained, Dropped, Receivers, STREAMS_PER_PEER_MAX, Sockets, accept, bind};
 use crate::base::limits::DATAGRAM_PAYLOAD_BYTES;
 use crate::ring::{ProbeOutcome, StreamError};
 
@@ -25,7 +25,8 @@ fn sockets() -> (Sockets, SocketAddr) {
 /// Answers each request with itself, reversed.
 fn mirror(sockets: Sockets) -> (Arc<Counters>, super::Dialer) {
     let (requests, mut incoming) = mpsc::channel(8);
-    tokio::spawn(accept(sockets.listener, requests, Arc::clone(&sockets.counters)));
+    let (blobs, _nobody) = mpsc::channel(1);
+    tokio::spawn(accept(sockets.listener, Receivers { requests, blobs }, Arc::clone(&sockets.counters)));
     tokio::spawn(async move {
         while let Some(inbound) = incoming.recv().await {
             let inbound: super::Inbound = inbound;

@@ -32,6 +32,7 @@ use crate::api::shape::{
 };
 use crate::api::{Backend, Changes, Lines, Problem, ProblemKind, Upload};
 use crate::base::{GroupId, Name, NodeId, Now};
+use crate::blob::Blobs;
 use crate::census::GroupView;
 use crate::net::Counters;
 use crate::node::{Command, CommandError, Node};
@@ -47,6 +48,7 @@ pub(super) struct Context {
     pub ring: RingHandle,
     pub services: Services,
     pub feed: Feed,
+    pub blobs: Blobs,
     pub counters: Arc<Counters>,
     pub gauges: Arc<Gauges>,
     /// Cancelled to end the supervisor.
@@ -336,6 +338,7 @@ impl Backend for Supervisor {
             ring,
             services,
             network: self.0.counters.snapshot(),
+            blobs: self.0.blobs.traffic(),
             lag_us: self.0.gauges.take_lag_us(),
             uptime: clock::now().mono.since(self.0.started.mono),
         }))

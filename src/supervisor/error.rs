@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::ringloop::RingStartError;
 use crate::api::server::BindError as SocketError;
 use crate::api::{Problem, ProblemKind};
+use crate::blob::BlobError;
 use crate::store::StoreError;
 
 /// The supervisor could not start, or found that it must not go on.
@@ -25,6 +26,9 @@ pub enum RunError {
     /// The store cannot be opened: another supervisor has it, or the disk does not work.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The directory of blobs cannot be opened.
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
     /// The network loop cannot be started: mostly, its port is in use.
     #[error(transparent)]
     Ring(#[from] RingStartError),

@@ -31,14 +31,19 @@ use super::settings::{ListenHttp, Settings};
 use super::{advertise, clock};
 use crate::api::server::{self, Limits, bind_unix};
 use crate::api::shape::{EventKind, StartRequest};
+use crate::blob::{BlobStore, Blobs, BlobsConfig, Sources};
 use crate::census::Liveness;
-use crate::net::{Transport, holder};
+use crate::net::{Opened, Transport, holder};
 use crate::node::{Command, NodeConfig, NodeEvent, Note, Restored};
 use crate::records::value::NodeFacts;
 use crate::ring::Identity;
 use crate::store::{Loaded, MovedAside, Store};
 use crate::template::SysContext;
 
+/// Where blobs are, in the data directory.
+const BLOBS: &str = "blobs";
+/// Streams for blobs that wait to be taken up, which takes microseconds. More are closed, and tried again.
+const BLOB_STREAMS: usize = 32;
 /// How long a node that left goes on answering: others may still be passing its farewell on, and would take silence
 /// for death. Two round trips of a wide network, and a repeated datagram.
 const LINGER: Duration = Duration::from_millis(500);
@@ -65,17 +70,22 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
     let started = clock::now();
     make_data_dir(&settings.data_dir)?;
     let (store, loaded) = Store::open(&settings.data_dir)?;
+    let blob_store = Arc::new(BlobStore::open(&settings.data_dir.join(BLOBS))?);
     let doors = open_doors(&settings).await?;
     let identity = Identity {
         id: loaded.restored.node_id,
         address: advertise::find(&settings),
         generation: loaded.restored.generation,
     };
-    let ring = start_ring(&settings, identity, store, &loaded).inspect_err(|_| {
+    let (blob_sender, blob_streams) = mpsc::channel(BLOB_STREAMS);
+    let ring = start_ring(&settings, identity, store, &loaded, blob_sender).inspect_err(|_| {
         // Opened in vain. That it is gone already is just as well.
         std::fs::remove_file(&settings.socket).ok();
     })?;
-    let (handle, events, counters, gauges, threads) = ring.split();
+    let RingLoop { handle, events, counters, gauges, dialer, threads } = ring;
+    let sources = sources(handle.clone());
+    let (blobs, _blob_thread) = Blobs::start(BlobsConfig { store: blob_store, dialer, streams: blob_streams, sources })
+        .map_err(|source| RunError::System { what: "start the thread that moves blobs", source })?;
 
     let feed = Feed::new();
     if let Some(moved) = &loaded.moved_aside {
@@ -102,6 +112,7 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
         ring: handle.clone(),
         services: services.clone(),
         feed,
+        blobs,
         counters,
         gauges,
         end: end.clone(),
@@ -164,7 +175,13 @@ async fn open_doors(settings: &Settings) -> Result<Doors, RunError> {
     Ok(Doors { local, http })
 }
 
-fn start_ring(settings: &Settings, me: Identity, store: Store, loaded: &Loaded) -> Result<RingLoop, RunError> {
+fn start_ring(
+    settings: &Settings,
+    me: Identity,
+    store: Store,
+    loaded: &Loaded,
+    blobs: mpsc::Sender<Opened>,
+) -> Result<RingLoop, RunError> {
     let stored = &loaded.restored;
     let now = clock::now().wall;
     let away = stored.last_seen.map_or(Duration::ZERO, |seen| Duration::from_millis(now.0.saturating_sub(seen.0)));
@@ -184,7 +201,23 @@ fn start_ring(settings: &Settings, me: Identity, store: Store, loaded: &Loaded) 
         remembered: stored.remembered.clone(),
     };
     let listen = settings.listen_gossip;
-    Ok(RingLoop::start(RingConfig { listen, node, restored, peers: settings.peers.clone(), store })?)
+    Ok(RingLoop::start(RingConfig { listen, node, restored, peers: settings.peers.clone(), store, blobs })?)
+}
+
+/// The members that may have a blob: those that live.
+fn sources(ring: RingHandle) -> Sources {
+    Arc::new(move || {
+        let ring = ring.clone();
+        Box::pin(async move {
+            let alive = ring.look(|node| {
+                let me = node.identity().id;
+                let others = node.census().nodes().filter(|known| known.id != me);
+                others.filter(|known| known.liveness == Liveness::Alive).map(|known| known.address).collect()
+            });
+            // A loop that has ended knows nobody, and this supervisor ends with it.
+            alive.await.unwrap_or_default()
+        })
+    })
 }
 
 fn seed() -> io::Result<u64> {

@@ -31,7 +31,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::mpsc;
 
 use super::settings::Peer;
-use crate::net::{self, BindError, Counters};
+use crate::net::{self, BindError, Counters, Dialer, Opened};
 use crate::node::{Node, NodeConfig, NodeEvent, Restored};
 use crate::store::{Store, worker};
 
@@ -77,6 +77,8 @@ pub(super) struct RingConfig {
     pub peers: Vec<Peer>,
     /// What is written, by a thread of its own.
     pub store: Store,
+    /// Where streams for blobs go: they are not the loop's business.
+    pub blobs: mpsc::Sender<Opened>,
 }
 
 /// Numbers about the loop.
@@ -114,7 +116,10 @@ pub(super) struct RingLoop {
     pub counters: Arc<Counters>,
     /// How it fares.
     pub gauges: Arc<Gauges>,
-    threads: Threads,
+    /// Opens streams from the loop's address.
+    pub dialer: Dialer,
+    /// What runs it.
+    pub threads: Threads,
 }
 
 /// The loop's thread, and that of the store behind it.
@@ -191,10 +196,10 @@ impl RingLoop {
                             return;
                         }
                     };
-                    let counters = Arc::clone(&sockets.counters);
+                    let shared = (Arc::clone(&sockets.counters), sockets.dialer.clone());
                     let profile = config.node.profile;
                     let node = Node::new(config.node, config.restored, super::clock::now());
-                    if bound.send(Ok(counters)).is_err() {
+                    if bound.send(Ok(shared)).is_err() {
                         return;
                     }
                     let wires = driver::Wires {
@@ -203,6 +208,7 @@ impl RingLoop {
                         asks,
                         jobs: job_sender,
                         events: event_sender,
+                        blobs: config.blobs,
                         board: driver_board,
                         gauges: driver_gauges,
                     };
@@ -212,13 +218,8 @@ impl RingLoop {
             .map_err(RingStartError::System)?;
 
         let stopped = || RingStartError::System(io::Error::other("the thread ended before it began"));
-        let counters = outcome.recv().map_err(|_| stopped())??;
-        Ok(Self { handle, events, counters, gauges, threads: Threads { driver, store } })
-    }
-
-    /// Takes it apart: the threads go on.
-    pub(super) fn split(self) -> (RingHandle, mpsc::Receiver<RingEvent>, Arc<Counters>, Arc<Gauges>, Threads) {
-        (self.handle, self.events, self.counters, self.gauges, self.threads)
+        let (counters, dialer) = outcome.recv().map_err(|_| stopped())??;
+        Ok(Self { handle, events, counters, gauges, dialer, threads: Threads { driver, store } })
     }
 }
 

@@ -72,6 +72,7 @@ impl BlobStore {
     /// Begins with a blob whose list has come, or goes on with what there is of it on the disk.
     pub(in crate::blob) fn begin(&self, list: ChunkList) -> Result<(), BlobError> {
         let BlobRef { id, bytes } = list.blob();
+        let _files = self.files();
         if self.list(id).is_some() {
             return Ok(());
         }
@@ -118,6 +119,7 @@ impl BlobStore {
 
     /// Makes a blob whole whose chunks have all come. When this returns, it is durable.
     pub(in crate::blob) fn finish(&self, id: Hash) -> Result<(), BlobError> {
+        let _files = self.files();
         let (list, file) = {
             let held = self.held();
             match held.partial.get(&id) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::api::shape::{MemberServiceState, MemberState};
 use crate::base::{GroupId, Seat, Term};
+use crate::blob::BlobTraffic;
 use crate::net::{Dropped, Snapshot};
 use crate::node::Node;
 use crate::records::value::Health;
@@ -26,6 +27,7 @@ pub(super) struct Numbers {
     pub ring: Ring,
     pub services: Vec<Arc<ServiceStatus>>,
     pub network: Snapshot,
+    pub blobs: BlobTraffic,
     pub lag_us: u64,
     pub uptime: Duration,
 }
@@ -77,6 +79,7 @@ pub(super) fn render(numbers: &Numbers) -> String {
     ring(&mut page, numbers);
     services(&mut page, &numbers.services);
     network(&mut page, &numbers.network);
+    blobs(&mut page, &numbers.blobs);
     page.0
 }
 
@@ -137,6 +140,17 @@ fn network(page: &mut Page, seen: &Snapshot) {
     }
 }
 
+fn blobs(page: &mut Page, traffic: &BlobTraffic) {
+    for (name, help, value) in [
+        ("sup_blob_sent_bytes_total", "Bytes of release archives and files sent to other nodes.", traffic.sent_bytes),
+        ("sup_blob_received_bytes_total", "Bytes of them received and kept.", traffic.received_bytes),
+        ("sup_blob_wasted_bytes_total", "Bytes of them received a second time.", traffic.wasted_bytes),
+        ("sup_blob_wrong_total", "Pieces received that were not what they were sent as.", traffic.wrong),
+    ] {
+        page.single(name, "counter", help, value);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -145,6 +159,7 @@ mod tests {
 
     use super::{Numbers, Ring, escape, render};
     use crate::base::{Now, Term};
+    use crate::blob::BlobTraffic;
     use crate::net::Snapshot;
     use crate::service::{ServiceSpec, ServiceStatus};
 
@@ -159,6 +174,7 @@ mod tests {
                 leads: vec![("redis.default".parse().unwrap(), Term(7))],
             },
             services: vec![Arc::new(ServiceStatus::loaded(&spec, Now::default()))],
+            blobs: BlobTraffic { sent_bytes: 11, ..BlobTraffic::default() },
             network: Snapshot { packets_in: 5, dropped: [1, 2, 3, 4, 5, 6], ..Snapshot::default() },
             lag_us: 1500,
             uptime: Duration::from_secs(60),
@@ -178,6 +194,7 @@ mod tests {
             "sup_loop_lag_seconds_max 0.0015",
             "sup_service_state{group=\"redis.default\",state=\"waiting\"} 1",
             "sup_network_received_total{transport=\"udp\"} 5",
+            "sup_blob_sent_bytes_total 11",
             "sup_network_dropped_total{reason=\"malformed\"} 4",
         ] {
             assert!(page.lines().any(|shown| shown == line), "{line} is missing in\n{page}");

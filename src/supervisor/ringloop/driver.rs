@@ -18,7 +18,7 @@ use super::outbox::{Message, Outbox};
 use super::peers::{self, Resolved};
 use super::{Gauges, RingEvent};
 use crate::base::{GroupId, Mono, Seat};
-use crate::net::{self, Datagrams, Dialer, Inbound, STREAMS_MAX, Sockets};
+use crate::net::{self, Datagrams, Dialer, Inbound, Opened, Receivers, STREAMS_MAX, Sockets};
 use crate::node::{Command, Done, Input, Node, NodeEvent, Output};
 use crate::ring::{ProbeOutcome, Profile, StreamError};
 use crate::store::worker::{Job, Report};
@@ -51,6 +51,7 @@ pub(super) struct Wires {
     pub asks: mpsc::Receiver<Ask>,
     pub jobs: mpsc::Sender<Job>,
     pub events: mpsc::Sender<RingEvent>,
+    pub blobs: mpsc::Sender<Opened>,
     pub board: Arc<Board>,
     pub gauges: Arc<Gauges>,
 }
@@ -108,7 +109,8 @@ impl Driver {
         wires: Wires,
     ) -> Self {
         let (requests, inbound) = mpsc::channel(STREAMS_MAX);
-        tokio::spawn(net::accept(sockets.listener, requests, sockets.counters));
+        let receivers = Receivers { requests, blobs: wires.blobs.clone() };
+        tokio::spawn(net::accept(sockets.listener, receivers, sockets.counters));
         Self {
             node,
             profile,
