@@ -10,6 +10,8 @@
 //! | `run`, `start`, `act` | running services |
 //! | `status`, `ring`, `group`, `logs`, `explain`, `wait` | looking |
 //! | `config` | a group's config |
+//! | `update`, `rollout` | bringing a release to a group, and seeing to it |
+//! | `progress` | a change on its way through a group |
 //! | `plan` | checking and rendering a plan |
 //! | `dev` | a whole ring on this machine |
 //!
@@ -29,8 +31,10 @@ mod group;
 mod logs;
 mod out;
 mod plan;
+mod progress;
 mod report;
 mod ring;
+mod rollout;
 mod run;
 mod settings;
 mod start;
@@ -38,6 +42,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod update;
 mod wait;
 mod watch;
 
@@ -46,7 +51,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::api::{ExitStatus, Problem, ProblemKind};
-use args::{Cli, Command, ConfigCommand, GroupCommand, PlanCommand};
+use crate::records::value::OrderKind;
+use args::{Cli, Command, ConfigCommand, GroupCommand, PlanCommand, RolloutCommand};
 use failure::{Failure, Outcome};
 use out::Out;
 
@@ -93,6 +99,15 @@ fn dispatch(cli: Cli, out: &mut Out<'_>) -> Outcome {
             ConfigCommand::History(args) => config::history(client, out, &args.group).await,
             ConfigCommand::Rollback(args) => config::rollback(client, out, args).await,
             ConfigCommand::Unset(args) => config::unset(client, out, args).await,
+        }),
+        Command::Update(args) => ask(globals, out, async |client, out| update::update(client, out, &args).await),
+        Command::Rollout(command) => ask(globals, out, async |client, out| match &command {
+            RolloutCommand::Status(args) => rollout::status(client, out, &args.group).await,
+            RolloutCommand::Pause(args) => rollout::order(client, out, OrderKind::Pause, args).await,
+            RolloutCommand::Resume(args) => rollout::order(client, out, OrderKind::Resume, args).await,
+            RolloutCommand::Retry(args) => rollout::order(client, out, OrderKind::Retry, args).await,
+            RolloutCommand::Rollback(args) => rollout::order(client, out, OrderKind::Rollback, args).await,
+            RolloutCommand::Abort(args) => rollout::order(client, out, OrderKind::Abort, args).await,
         }),
         Command::Wait(args) => ask(globals, out, async |client, out| wait::wait(client, out, &args).await),
         Command::Explain(args) => ask(globals, out, async |client, out| explain::explain(client, out, &args).await),

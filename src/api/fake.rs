@@ -1,5 +1,7 @@
 //! A supervisor that is none: it answers what it was told to, and notes what it was asked.
 
+pub(crate) mod rolling;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;

@@ -21,6 +21,8 @@ pub enum ExitStatus {
     TimedOut,
     /// It was understood, and refused.
     Refused,
+    /// A person did not want to wait any longer; what was asked for goes on.
+    Interrupted,
 }
 
 impl ExitStatus {
@@ -33,6 +35,8 @@ impl ExitStatus {
             Self::Usage => 2,
             Self::TimedOut => 3,
             Self::Refused => 4,
+            // What a shell says of a command that ended on Ctrl-C.
+            Self::Interrupted => 130,
         }
     }
 }

@@ -7,10 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::settings::SupervisorArgs;
 use super::wait::Condition;
-use crate::api::shape::{BindSpec, BindingMode, Scope, Target};
+use crate::api::shape::{BindSpec, BindingMode, OptionsChange, Scope, Target};
 use crate::base::{GroupId, Name};
 use crate::plan::period;
-use crate::records::value::{Strategy, Topology};
+use crate::records::value::{Batch, OnFailure, Strategy, Topology};
 use crate::ring::Profile;
 
 /// Keeps services running on a ring of machines without a master.
@@ -67,9 +67,14 @@ pub(super) enum Command {
     /// Change and show a group's config
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Bring a new release to a group
+    Update(UpdateArgs),
+    /// See how a change goes, and say how it is to go on
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
     /// Wait for a group to reach a condition
     Wait(WaitArgs),
-    /// Say why a service is not up, who leads a group and why
+    /// Say why a service is not up, who leads a group and why, why a rollout stands still
     Explain(ExplainArgs),
     /// Stop the services of this node, leave the ring and end the supervisor
     Shutdown(ShutdownArgs),
@@ -255,12 +260,143 @@ pub(super) struct UnsetArgs {
     pub patience: Patience,
 }
 
+/// How long to wait for what may take long by its nature.
+#[derive(Debug, Clone, Args)]
+pub(super) struct LongPatience {
+    /// Do not wait until it is done
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Wait until it is done: so it is anyway
+    #[arg(long, conflicts_with = "no_wait", hide = true)]
+    pub wait: bool,
+    /// How long to wait; it goes on all the same
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = period::parse, conflicts_with = "no_wait")]
+    pub timeout: Duration,
+}
+
+/// How changes are rolled out, as it is typed.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "How changes are rolled out, from now on")]
+pub(super) struct OptionsArgs {
+    /// How many members may be out at once: a number, or a part of the group [at first: 1]
+    #[arg(long, value_name = "N|P%")]
+    pub batch: Option<Batch>,
+    /// For how long a member must be ok before the next one begins [at first: 5s]
+    #[arg(long, value_name = "TIME", value_parser = period::parse)]
+    pub min_healthy: Option<Duration>,
+    /// Within which time a member must be ok [at first: 5m]
+    #[arg(long, value_name = "TIME", value_parser = period::parse)]
+    pub deadline: Option<Duration>,
+    /// What follows a member that failed [at first: halt]
+    #[arg(long, value_enum)]
+    pub on_failure: Option<OnFailureArg>,
+    /// With `--on-failure continue`: how many members may fail [at first: 1]
+    #[arg(long, value_name = "N")]
+    pub max_failures: Option<u32>,
+    /// Leave a member that failed as it is
+    #[arg(long, overrides_with = "restore_failed")]
+    pub no_restore_failed: bool,
+    /// Put a member that failed back on what it was
+    #[arg(long, overrides_with = "no_restore_failed", hide_short_help = true)]
+    pub restore_failed: bool,
+    /// Do not have the leader give its seat to another member before it is stopped
+    #[arg(long, overrides_with = "hand_over")]
+    pub no_hand_over: bool,
+    /// Have the leader give its seat to another member before it is stopped
+    #[arg(long, overrides_with = "no_hand_over", hide_short_help = true)]
+    pub hand_over: bool,
+    /// Take a health check that warns for one that fails
+    #[arg(long, overrides_with = "no_strict")]
+    pub strict: bool,
+    /// Take a health check that warns for ok
+    #[arg(long, overrides_with = "strict", hide_short_help = true)]
+    pub no_strict: bool,
+}
+
+impl OptionsArgs {
+    /// What of it was typed.
+    pub(super) fn change(&self) -> OptionsChange {
+        let flag = |yes: bool, no: bool| if yes || no { Some(yes) } else { None };
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        OptionsChange {
+            batch: self.batch,
+            min_healthy_ms: self.min_healthy.map(millis),
+            deadline_ms: self.deadline.map(millis),
+            on_failure: self.on_failure.map(Into::into),
+            max_failures: self.max_failures,
+            restore_failed: flag(self.restore_failed, self.no_restore_failed),
+            hand_over_leader: flag(self.hand_over, self.no_hand_over),
+            strict: flag(self.strict, self.no_strict),
+        }
+    }
+}
+
+/// [`OnFailure`], as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnFailureArg {
+    /// Nobody else is touched.
+    Halt,
+    /// Every member done so far goes back.
+    Rollback,
+    /// The others take their turns all the same.
+    Continue,
+}
+
+impl From<OnFailureArg> for OnFailure {
+    fn from(on_failure: OnFailureArg) -> Self {
+        match on_failure {
+            OnFailureArg::Halt => Self::Halt,
+            OnFailureArg::Rollback => Self::Rollback,
+            OnFailureArg::Continue => Self::Continue,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UpdateArgs {
+    /// Which group, such as redis.default
+    #[arg(value_name = "GROUP")]
+    pub group: GroupId,
+    /// The plan's directory, or a release packed by sup plan pack
+    #[arg(value_name = "DIR|FILE.sup")]
+    pub release: PathBuf,
+    #[command(flatten)]
+    pub patience: LongPatience,
+    #[command(flatten)]
+    pub options: OptionsArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RolloutCommand {
+    /// Show who has the change, whose turn it is, who waits and who failed
+    Status(GroupArgs),
+    /// Let nobody else begin; turns under way end
+    Pause(OrderArgs),
+    /// Go on with one that is paused
+    Resume(OrderArgs),
+    /// Give those that failed another turn, and go on
+    Retry(OrderArgs),
+    /// Bring all members that have the change back to what they were
+    Rollback(OrderArgs),
+    /// End it as it stands
+    Abort(OrderArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OrderArgs {
+    /// Which group, such as redis.default
+    #[arg(value_name = "GROUP")]
+    pub group: GroupId,
+    #[command(flatten)]
+    pub patience: LongPatience,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct WaitArgs {
     /// Which group, such as redis.default
     #[arg(value_name = "GROUP")]
     pub group: GroupId,
-    /// leader, healthy, or members=N
+    /// leader, healthy, members=N, release=NAME/VERSION/HASH, or rollout=done
     #[arg(long = "for", value_name = "CONDITION")]
     pub condition: Condition,
     /// How long to wait

@@ -5,13 +5,14 @@ use std::io;
 use super::act::did_you_mean;
 use super::failure::Outcome;
 use super::out::{Out, Tone, health_tone, health_word, member_tone, state_tone};
+use super::rollout::strategy;
 use super::table::{Cell, Table};
 use crate::api::ExitStatus;
 use crate::api::client::Client;
 use crate::api::shape::{Group, GroupMember, Holder, MemberState, Target};
 use crate::base::{GroupId, NodeId};
 use crate::census::ElectionState;
-use crate::records::value::{DesiredState, Strategy, Topology};
+use crate::records::value::{DesiredState, Topology};
 
 pub(super) async fn list(client: &Client, out: &mut Out<'_>) -> Outcome {
     let groups = client.groups().await?;
@@ -136,13 +137,5 @@ pub(super) const fn topology(topology: Topology) -> &'static str {
     match topology {
         Topology::Leader => "leader",
         Topology::Standalone => "standalone",
-    }
-}
-
-const fn strategy(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::None => "none",
-        Strategy::AtOnce => "at-once",
-        Strategy::Rolling => "rolling",
     }
 }

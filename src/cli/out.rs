@@ -26,12 +26,22 @@ pub(super) enum Colour {
     Off,
 }
 
+/// What notices are written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Notices {
+    /// A terminal, on which what was written can be replaced.
+    Screen,
+    /// Anything else: line by line.
+    Lines,
+}
+
 /// A result's and a notice's way out.
 pub(super) struct Out<'a> {
     result: Box<dyn Write + 'a>,
     notice: Box<dyn Write + 'a>,
     pub(super) reader: Reader,
     pub(super) colour: Colour,
+    pub(super) notices: Notices,
 }
 
 /// What a word means, for its colour.
@@ -66,13 +76,14 @@ impl<'a> Out<'a> {
     pub(super) fn of_process(json: bool) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = if io::stdout().is_terminal() && !plain { Colour::On } else { Colour::Off };
-        Self::new(Box::new(io::stdout()), Box::new(io::stderr()), json, colour)
+        let notices = if io::stderr().is_terminal() { Notices::Screen } else { Notices::Lines };
+        Self { notices, ..Self::new(Box::new(io::stdout()), Box::new(io::stderr()), json, colour) }
     }
 
     /// Results there, notices here.
     pub(super) fn new(result: Box<dyn Write + 'a>, notice: Box<dyn Write + 'a>, json: bool, colour: Colour) -> Self {
         let reader = if json { Reader::Program } else { Reader::Person };
-        Self { result, notice, reader, colour }
+        Self { result, notice, reader, colour, notices: Notices::Lines }
     }
 
     /// Prints the result: as JSON to a program, else as `text` writes it.
@@ -120,6 +131,12 @@ impl<'a> Out<'a> {
     /// A line that is no result: what is waited for, what went otherwise than asked.
     pub(super) fn notice(&mut self, text: impl Display) -> io::Result<()> {
         writeln!(self.notice, "{text}")?;
+        self.notice.flush()
+    }
+
+    /// A part of a notice, as it is.
+    pub(super) fn notice_raw(&mut self, text: &str) -> io::Result<()> {
+        self.notice.write_all(text.as_bytes())?;
         self.notice.flush()
     }
 

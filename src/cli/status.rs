@@ -31,7 +31,7 @@ pub(super) async fn status(client: &Client, out: &mut Out<'_>, args: &StatusArgs
     Ok(ExitStatus::Done)
 }
 
-fn now() -> Wall {
+pub(super) fn now() -> Wall {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Wall(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
@@ -122,7 +122,7 @@ const fn role(service: &Service) -> &'static str {
 }
 
 /// How long ago a time is, in its largest unit. One in the future is now: clocks differ.
-fn age(since: Time, now: Wall) -> String {
+pub(super) fn age(since: Time, now: Wall) -> String {
     let seconds = now.0.saturating_sub(since.0.0) / 1000;
     match seconds {
         0..60 => format!("{seconds}s"),

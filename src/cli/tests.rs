@@ -7,12 +7,12 @@ use clap::{CommandFactory, Parser};
 use super::args::Cli;
 use super::out::{Colour, Out};
 use super::{Failure, dispatch};
-use crate::api::fake::{Served, invalid_config, redis};
+use crate::api::fake::{ASKED, Served, invalid_config, redis, rolling};
 use crate::api::server::Limits;
-use crate::api::shape::{MemberServiceState, MemberState};
+use crate::api::shape::{MemberServiceState, MemberState, RolloutReport};
 use crate::api::{Problem, ProblemKind};
 use crate::census::ElectionState;
-use crate::records::value::{Health, Topology};
+use crate::records::value::{Health, RolloutStatus, Strategy, Topology, TurnPhase};
 use crate::supervisor::Key;
 
 /// How a command ended, and what it printed.
@@ -423,11 +423,17 @@ fn wrong_usage_names_the_flag_and_the_fix() {
         (&["sup", "membrs"][..], "a similar subcommand exists: 'members'"),
         (&["sup", "stop", "redis", "--evrywhere"], "a similar argument exists: '--everywhere'"),
         (&["sup", "group", "show", "redis"], "a service group is SERVICE.GROUP, such as redis.default, not \"redis\""),
-        (&["sup", "wait", "redis.default", "--for", "x"], "a condition is leader, healthy or members=N"),
+        (
+            &["sup", "wait", "redis.default", "--for", "x"],
+            "a condition is leader, healthy, members=N, release=NAME/VERSION/HASH or rollout=done",
+        ),
         (&["sup", "start", "web", "--bind", "db"], "a bind is NAME:SERVICE.GROUP"),
         (&["sup", "start", "web", "--topology", "leder"], "a similar value exists: 'leader'"),
         (&["sup", "stop", "redis", "--timeout", "5"], "a duration is a whole number and one of ms, s, m, h"),
         (&["sup", "dev", "--nodes", "21"], "21 is not in 1..=20"),
+        (&["sup", "update", "a.b", "x", "--batch", "0"], "a batch is a number of members, such as 2, or a part"),
+        (&["sup", "update", "a.b", "x", "--on-failure", "stop"], "[possible values: halt, rollback, continue]"),
+        (&["sup", "rollout", "retr", "a.b"], "a similar subcommand exists: 'retry'"),
     ] {
         let error = Cli::try_parse_from(args).unwrap_err();
         assert!(error.to_string().contains(expected), "{args:?}: {error}");
@@ -462,8 +468,10 @@ Commands:
   group     Look at one service group
   logs      Show what a service and its hooks write
   config    Change and show a group's config
+  update    Bring a new release to a group
+  rollout   See how a change goes, and say how it is to go on
   wait      Wait for a group to reach a condition
-  explain   Say why a service is not up, who leads a group and why
+  explain   Say why a service is not up, who leads a group and why, why a rollout stands still
   shutdown  Stop the services of this node, leave the ring and end the supervisor
   dev       Run a whole ring on this machine, to try a plan
   plan      Write plans
@@ -498,6 +506,13 @@ fn the_usage_of_each_command_is_what_it_was() {
         (&["config", "history"], "sup config history [OPTIONS] <GROUP>"),
         (&["config", "rollback"], "sup config rollback [OPTIONS] <GROUP> [REV]"),
         (&["config", "unset"], "sup config unset [OPTIONS] <GROUP>"),
+        (&["update"], "sup update [OPTIONS] <GROUP> <DIR|FILE.sup>"),
+        (&["rollout", "status"], "sup rollout status [OPTIONS] <GROUP>"),
+        (&["rollout", "pause"], "sup rollout pause [OPTIONS] <GROUP>"),
+        (&["rollout", "resume"], "sup rollout resume [OPTIONS] <GROUP>"),
+        (&["rollout", "retry"], "sup rollout retry [OPTIONS] <GROUP>"),
+        (&["rollout", "rollback"], "sup rollout rollback [OPTIONS] <GROUP>"),
+        (&["rollout", "abort"], "sup rollout abort [OPTIONS] <GROUP>"),
         (&["wait"], "sup wait [OPTIONS] --for <CONDITION> <GROUP>"),
         (&["explain"], "sup explain [OPTIONS] <SVC|GROUP>"),
         (&["shutdown"], "sup shutdown [OPTIONS]"),
@@ -510,5 +525,251 @@ fn the_usage_of_each_command_is_what_it_was() {
         assert_eq!(shown, usage);
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
         assert!(help.contains("--json"), "{help}");
+    }
+}
+
+/// A plan's directory and the archive of a release, for what only looks at their outside.
+fn archive(bytes: usize) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("redis.sup");
+    std::fs::write(&file, vec![7; bytes]).unwrap();
+    let shown = file.display().to_string();
+    (dir, shown)
+}
+
+/// Once the group is told what it is to be, the rollout goes through these.
+fn roll(served: &Served, reports: Vec<RolloutReport>) -> tokio::task::JoinHandle<()> {
+    let fake = served.fake.clone();
+    tokio::spawn(async move {
+        let is_told =
+            |asked: &String| asked.starts_with("desired ") || asked.starts_with("r") && !asked.contains("rollout ");
+        while !fake.asked().iter().any(|asked| is_told(asked) && !asked.starts_with("release ")) {
+            tokio::task::yield_now().await;
+        }
+        for report in reports {
+            let looks = || fake.asked().iter().filter(|asked| asked.starts_with("rollout ")).count();
+            let before = looks();
+            fake.change(|state| state.rollout = report);
+            while looks() == before {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    })
+}
+
+#[tokio::test]
+async fn an_update_shows_each_step_and_ends_when_all_have_it() {
+    let served = served();
+    let (_dir, file) = archive(300_000);
+    let task = roll(
+        &served,
+        vec![
+            rolling::running(0, Some((0, TurnPhase::Fetching))),
+            rolling::running(1, Some((1, TurnPhase::Applying))),
+            rolling::running(2, None),
+            rolling::done(),
+        ],
+    );
+    let ended = sup(&served, &["update", "redis.default", &file, "--batch", "50%", "--min-healthy", "1s"]).await;
+    let expected = "\
+redis.default runs redis/7.2/cdcdcdcdcdcd on all 3 members
+next: sup rollout status redis.default; to undo it: sup rollout rollback redis.default
+";
+    assert_eq!((ended.code, ended.out.as_str()), (0, expected), "{}", ended.err);
+    let expected = "\
+changes of redis.default from now on: batch 50%, min-healthy 1s, deadline 5m, on-failure halt
+rollout 7: redis/7.0/abababababab -> redis/7.2/cdcdcdcdcdcd
+127.0.0.2:9638 fetches the release
+127.0.0.2:9638 is done (1 of 3)
+127.0.0.3:9638 changes over
+127.0.0.3:9638 is done (2 of 3)
+127.0.0.4:9638 is done (3 of 3)
+";
+    assert_eq!(ended.err, expected);
+    let asked = served.fake.asked();
+    assert!(asked.contains(&"release of 300000 bytes".to_owned()), "{asked:?}");
+    let hash = "cd".repeat(32);
+    let desired =
+        format!(r#"desired redis.default {{"release":"{hash}","options":{{"batch":"50%","min_healthy_ms":1000}}}}"#);
+    assert!(asked.contains(&desired), "{asked:?}");
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_update_that_halts_is_exit_code_1_and_tells_the_member_its_check_and_what_to_type() {
+    let served = served();
+    let (_dir, file) = archive(10);
+    let task = roll(&served, vec![rolling::halted(true)]);
+    let ended = sup(&served, &["update", "redis.default", &file, "--wait"]).await;
+    let expected = "\
+rollout 7: redis/7.0/abababababab -> redis/7.2/cdcdcdcdcdcd
+127.0.0.3:9638 is back on what it was
+the rollout is halted: 127.0.0.3:9638 failed
+error: rollout 7 of redis.default is halted: 127.0.0.3:9638 failed: the health check says critical after it was ok (it is back on what it was)
+    connection refused
+next: sup rollout retry redis.default, or sup rollout rollback redis.default; more: sup rollout status redis.default
+";
+    assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (1, "", expected));
+    task.await.unwrap();
+    let ended = sup(&served, &["update", "redis.default", &file, "--json"]).await;
+    assert_eq!(ended.code, 1);
+    let report: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(report["rollout"]["failed"][0]["address"], "127.0.0.3:9638");
+    let problem: Problem = serde_json::from_str(&ended.err).unwrap();
+    assert_eq!(problem.kind, ProblemKind::RolloutFailed);
+}
+
+#[tokio::test]
+async fn an_update_that_takes_too_long_is_exit_code_3_and_goes_on() {
+    let served = served();
+    let (_dir, file) = archive(10);
+    served.fake.change(|state| state.rollout = rolling::running(1, Some((1, TurnPhase::Verifying))));
+    let ended = sup(&served, &["update", "redis.default", &file, "--timeout", "50ms"]).await;
+    assert_eq!(ended.code, 3);
+    let expected = "error: not done within 50ms: 127.0.0.3:9638 is verifying; it goes on without this command\nnext: sup rollout \
+         status redis.default, sup explain redis.default\n";
+    assert!(ended.err.ends_with(expected), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn an_update_without_waiting_says_where_to_look() {
+    let served = served();
+    let (_dir, file) = archive(10);
+    let ended = sup(&served, &["update", "redis.default", &file, "--no-wait"]).await;
+    let expected = "redis.default is to run redis/7.2/cdcdcdcdcdcd\nnext: sup rollout status redis.default\n";
+    assert_eq!((ended.code, ended.out.as_str()), (0, expected), "{}", ended.err);
+    let ended = sup(&served, &["update", "redis.default", &file, "--no-wait", "--json"]).await;
+    let acted: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!((&acted["group"], &acted["asked"]), (&"redis.default".into(), &1000.into()));
+}
+
+#[tokio::test]
+async fn under_strategy_none_an_update_waits_for_each_members_next_start() {
+    let served = served();
+    let (_dir, file) = archive(10);
+    served.fake.change(|state| state.rollout.strategy = Strategy::None);
+    let ended = sup(&served, &["update", "redis.default", &file]).await;
+    let expected = "\
+redis.default is to run redis/7.2/cdcdcdcdcdcd: its members take it at their next start (strategy none)
+next: sup restart redis, on each node
+";
+    assert_eq!((ended.code, ended.out.as_str()), (0, expected), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn an_update_of_what_is_not_there_says_what_was_meant() {
+    let served = served();
+    let ended = sup(&served, &["update", "redi.default", "."]).await;
+    assert_eq!(ended.err, "error: no group redi.default\nnext: did you mean redis.default?\n");
+    let ended = sup(&served, &["update", "redis.default", "/nowhere.sup"]).await;
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("cannot read /nowhere.sup") && ended.err.contains("sup plan pack"), "{}", ended.err);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("plan.toml"), "name = \"web\"\nversion = \"1\"\nservice.run = \"x\"\n").unwrap();
+    let ended = sup(&served, &["update", "redis.default", dir.path().to_str().unwrap()]).await;
+    assert_eq!(ended.code, 4);
+    assert!(ended.err.contains("is of web, and redis.default runs redis"), "{}", ended.err);
+    assert!(!served.fake.asked().iter().any(|asked| asked.starts_with("desired")));
+}
+
+#[tokio::test]
+async fn a_rollout_is_shown_with_who_has_it_and_what_to_type() {
+    let served = served();
+    served.fake.change(|state| state.rollout = rolling::halted(true));
+    let ended = sup(&served, &["rollout", "status", "redis.default"]).await;
+    let age = ended.out.lines().find_map(|line| line.strip_prefix("started   2026-05-01T12:00:00.000Z, ")).unwrap();
+    let expected = format!(
+        "\
+rollout   7 of redis.default: halted: 127.0.0.3:9638 failed
+from      redis/7.0/abababababab, config 2-1a2b3c4d
+to        redis/7.2/cdcdcdcdcdcd, config 2-1a2b3c4d
+options   batch 1, min-healthy 5s, deadline 5m, on-failure halt
+updater   127.0.0.2:9638 (term 5)
+started   2026-05-01T12:00:00.000Z, {age}
+members   1 done, 1 waiting, 1 failed of 3
+
+MEMBER          CHANGE   STATE  RELEASE                 CONFIG      WHY
+127.0.0.2:9638  done     up     redis/7.2/cdcdcdcdcdcd  2-1a2b3c4d
+127.0.0.3:9638  failed   up     redis/7.0/abababababab  2-1a2b3c4d  the health check says critical after it was ok; it is back on what it was
+127.0.0.4:9638  waiting  up     redis/7.0/abababababab  2-1a2b3c4d
+
+127.0.0.3:9638 wrote:
+  connection refused
+
+A person has to say how to go on.
+next: sup rollout retry redis.default
+"
+    );
+    assert_eq!((ended.code, ended.out), (0, expected));
+    let ended = sup(&served, &["rollout", "status", "redis.default", "--json"]).await;
+    let report: RolloutReport = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(report, rolling::halted(true));
+}
+
+#[tokio::test]
+async fn a_group_that_never_had_a_rollout_says_so() {
+    let ended = sup(&served(), &["rollout", "status", "redis.default"]).await;
+    let expected = "\
+group     redis.default, which never had a rollout
+strategy  rolling
+options   batch 1, min-healthy 5s, deadline 5m, on-failure halt
+
+MEMBER          CHANGE   STATE  RELEASE                 CONFIG      WHY
+127.0.0.2:9638  waiting  up     redis/7.0/abababababab  2-1a2b3c4d
+127.0.0.3:9638  waiting  up     redis/7.0/abababababab  2-1a2b3c4d
+127.0.0.4:9638  waiting  up     redis/7.0/abababababab  2-1a2b3c4d
+";
+    assert_eq!((ended.code, ended.out.as_str()), (0, expected));
+}
+
+/// The second look shows the rollout so.
+fn obeyed(mut report: RolloutReport, status: RolloutStatus) -> RolloutReport {
+    let rollout = report.rollout.as_mut().unwrap();
+    rollout.obeyed = ASKED;
+    rollout.status = status;
+    report
+}
+
+#[tokio::test]
+async fn a_pause_says_who_is_still_under_way() {
+    let served = served();
+    let report = rolling::running(1, Some((1, TurnPhase::Verifying)));
+    served.fake.change(|state| state.rollout = obeyed(report, RolloutStatus::Paused));
+    let ended = sup(&served, &["rollout", "pause", "redis.default"]).await;
+    let expected = "\
+rollout 7 of redis.default is paused; still under way: 127.0.0.3:9638 is verifying
+next: sup rollout resume redis.default, or sup rollout rollback redis.default
+";
+    assert_eq!((ended.code, ended.out.as_str()), (0, expected), "{}", ended.err);
+    assert!(served.fake.asked().contains(&"pause redis.default".to_owned()));
+}
+
+#[tokio::test]
+async fn a_rollback_waits_until_all_are_back() {
+    let served = served();
+    let back = obeyed(rolling::running(0, None), RolloutStatus::RolledBack);
+    let going = obeyed(rolling::running(2, None), RolloutStatus::RollingBack);
+    let task = roll(&served, vec![going, back]);
+    let ended = sup(&served, &["rollout", "rollback", "redis.default"]).await;
+    let expected = "\
+redis.default is back on redis/7.0/abababababab, config 2-1a2b3c4d
+next: sup rollout status redis.default
+";
+    assert_eq!((ended.code, ended.out.as_str()), (0, expected), "{}", ended.err);
+    task.await.unwrap();
+    let ended = sup(&served, &["rollout", "rollback", "redis.default", "--json"]).await;
+    assert_eq!(serde_json::from_str::<RolloutReport>(&ended.out).unwrap().rollout.unwrap().id, 7);
+}
+
+#[tokio::test]
+async fn an_order_that_is_refused_is_exit_code_4() {
+    let served = served();
+    served.fake.change(|state| {
+        let detail = "rollout 7 of redis.default is done: there is nothing to pause";
+        state.refusal = Some(Problem::new(ProblemKind::Conflict, detail));
+    });
+    for order in ["pause", "resume", "retry", "rollback", "abort"] {
+        let ended = sup(&served, &["rollout", order, "redis.default", "--no-wait"]).await;
+        assert_eq!((ended.code, ended.out.as_str()), (4, ""), "{order}");
     }
 }

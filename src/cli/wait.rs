@@ -9,13 +9,13 @@ use super::out::Out;
 use super::start::explained;
 use super::watch::{Progress, Watch};
 use crate::api::client::Client;
-use crate::api::shape::{Group, GroupMember, MemberServiceState, MemberState};
+use crate::api::shape::{Group, GroupMember, MemberServiceState, MemberState, status_word};
 use crate::api::{ExitStatus, ProblemKind};
 use crate::census::ElectionState;
-use crate::records::value::{Health, Topology};
+use crate::records::value::{Health, RolloutStatus, Topology};
 
 /// What a group is waited for to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Condition {
     /// It has a leader.
     Leader,
@@ -23,11 +23,15 @@ pub(super) enum Condition {
     Healthy,
     /// This many members, or more, serve.
     Members(usize),
+    /// All members whose nodes answer run this release, and serve. By its name or its hash.
+    Release(String),
+    /// Nothing is on its way through it: its last rollout is done.
+    RolloutDone,
 }
 
 /// A text is not a condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a condition is leader, healthy or members=N")]
+#[error("a condition is leader, healthy, members=N, release=NAME/VERSION/HASH or rollout=done")]
 pub(super) struct ConditionError;
 
 impl FromStr for Condition {
@@ -37,10 +41,12 @@ impl FromStr for Condition {
         match text {
             "leader" => Ok(Self::Leader),
             "healthy" => Ok(Self::Healthy),
-            other => {
-                let number = other.strip_prefix("members=").ok_or(ConditionError)?;
-                number.parse().map(Self::Members).map_err(|_| ConditionError)
-            }
+            "rollout=done" => Ok(Self::RolloutDone),
+            other => match other.split_once('=') {
+                Some(("members", number)) => number.parse().map(Self::Members).map_err(|_| ConditionError),
+                Some(("release", name)) if !name.is_empty() => Ok(Self::Release(name.to_owned())),
+                Some(_) | None => Err(ConditionError),
+            },
         }
     }
 }
@@ -51,6 +57,8 @@ impl fmt::Display for Condition {
             Self::Leader => f.write_str("a leader"),
             Self::Healthy => f.write_str("healthy members only"),
             Self::Members(number) => write!(f, "{number} members that serve"),
+            Self::Release(release) => write!(f, "release {release} on all its members"),
+            Self::RolloutDone => f.write_str("no change on its way"),
         }
     }
 }
@@ -58,7 +66,7 @@ impl fmt::Display for Condition {
 pub(super) async fn wait(client: &Client, out: &mut Out<'_>, args: &WaitArgs) -> Outcome {
     let mut watch = Watch::open(client, Some(&args.group), args.timeout).await?;
     let look = async || match client.group(&args.group).await {
-        Ok(group) => Ok(match missing(&group, args.condition) {
+        Ok(group) => Ok(match missing(&group, &args.condition) {
             None => Progress::Done(group),
             Some(missing) => Progress::Missing(missing),
         }),
@@ -72,13 +80,15 @@ pub(super) async fn wait(client: &Client, out: &mut Out<'_>, args: &WaitArgs) ->
 }
 
 /// What a group lacks; none if the condition holds.
-pub(super) fn missing(group: &Group, condition: Condition) -> Option<String> {
+pub(super) fn missing(group: &Group, condition: &Condition) -> Option<String> {
     let members = group.members.as_deref().unwrap_or_default();
     match condition {
         Condition::Leader => no_leader(group),
+        Condition::Release(wanted) => no_release(group, wanted),
+        Condition::RolloutDone => no_rest(group),
         Condition::Members(number) => {
             let serving = members.iter().filter(|member| serves(member)).count();
-            (serving < number).then(|| format!("{serving} of {number} members serve"))
+            (serving < *number).then(|| format!("{serving} of {number} members serve"))
         }
         Condition::Healthy if members.is_empty() => Some(format!("{} has no members", group.group)),
         Condition::Healthy => {
@@ -96,6 +106,42 @@ pub(super) fn missing(group: &Group, condition: Condition) -> Option<String> {
             ill.or_else(|| if group.topology == Topology::Leader { no_leader(group) } else { None })
         }
     }
+}
+
+/// Whether a release is the one that is meant. Its hash says it; what may stand before that is for people.
+fn is_release(shown: &str, wanted: &str) -> bool {
+    let hash = |name: &str| name.rsplit('/').next().map(str::to_owned);
+    hash(shown) == hash(wanted)
+}
+
+fn no_release(group: &Group, wanted: &str) -> Option<String> {
+    let members = group.members.iter().flatten();
+    let mut there = members.filter(|member| answers(member)).peekable();
+    if there.peek().is_none() {
+        return Some(format!("{} has no members", group.group));
+    }
+    there.find(|member| !(serves(member) && is_release(&member.release, wanted))).map(|member| {
+        let release = if member.release.is_empty() { "no known release" } else { &member.release };
+        format!("{} is {} with {release}", member.address, member.state.as_str())
+    })
+}
+
+fn no_rest(group: &Group) -> Option<String> {
+    match &group.rollout {
+        // The newest change may not have been taken up yet.
+        Some(rollout) if rollout.asked < group.desired.asked => {
+            Some("the last change has yet to be taken up".to_owned())
+        }
+        Some(rollout) if rollout.status != RolloutStatus::Done => {
+            let colon = if rollout.why.is_empty() { "" } else { ": " };
+            Some(format!("rollout {} is {}{colon}{}", rollout.id, status_word(rollout.status), rollout.why))
+        }
+        Some(_) | None => None,
+    }
+}
+
+fn answers(member: &GroupMember) -> bool {
+    matches!(member.node_state, MemberState::Alive | MemberState::Suspect)
 }
 
 fn no_leader(group: &Group) -> Option<String> {
@@ -123,14 +169,26 @@ fn is_healthy(member: &GroupMember) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Condition;
+    use super::{Condition, is_release};
 
     #[test]
-    fn a_condition_is_one_of_three() {
+    fn a_release_is_meant_by_its_name_or_its_hash() {
+        for (shown, wanted) in [("ab", "redis/7.2/ab"), ("redis/7.2/ab", "ab"), ("redis/7.2/ab", "redis/7.2/ab")] {
+            assert!(is_release(shown, wanted), "{shown} {wanted}");
+        }
+        for (shown, wanted) in [("ab", "b"), ("ab", "redis/7.2/abc"), ("", "ab")] {
+            assert!(!is_release(shown, wanted), "{shown} {wanted}");
+        }
+    }
+
+    #[test]
+    fn a_condition_is_one_of_five() {
         assert_eq!("leader".parse(), Ok(Condition::Leader));
         assert_eq!("healthy".parse(), Ok(Condition::Healthy));
         assert_eq!("members=3".parse(), Ok(Condition::Members(3)));
-        for text in ["", "leaders", "members", "members=", "members=-1", "members=x"] {
+        assert_eq!("release=redis/7.2/ab".parse(), Ok(Condition::Release("redis/7.2/ab".into())));
+        assert_eq!("rollout=done".parse(), Ok(Condition::RolloutDone));
+        for text in ["", "leaders", "members", "members=", "members=-1", "members=x", "release=", "rollout=halted"] {
             assert!(text.parse::<Condition>().is_err(), "{text:?} was taken for a condition");
         }
     }

@@ -15,6 +15,20 @@ use super::failure::Failure;
 /// What is done sooner needs no word about what is missing on the way.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// For how long changes that follow each other count as one: a look at a large group is not for nothing.
+const SETTLED: Duration = Duration::from_millis(20);
+
+/// Why a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// Something changed.
+    Changed,
+    /// Nothing did, and it is time.
+    Tick,
+    /// Patience is at its end.
+    Late,
+}
+
 /// How far something is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress<T> {
@@ -74,6 +88,28 @@ impl Watch {
         }
     }
 
+    /// Since when it watches.
+    pub(super) const fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Until something changes, or until `tick`. Changes that come in quick succession are one.
+    pub(super) async fn changed(&mut self, tick: Instant) -> Result<Woken, Problem> {
+        let until = tick.min(self.deadline);
+        match timeout_at(until, self.events.next()).await {
+            Err(_) if Instant::now() >= self.deadline => return Ok(Woken::Late),
+            Err(_) => return Ok(Woken::Tick),
+            Ok(event) => event?.ok_or_else(ended)?,
+        };
+        let settled = (Instant::now() + SETTLED).min(self.deadline);
+        loop {
+            match timeout_at(settled, self.events.next()).await {
+                Err(_) => return Ok(Woken::Changed),
+                Ok(event) => event?.ok_or_else(ended)?,
+            };
+        }
+    }
+
     /// Until the supervisor ends.
     pub(super) async fn until_end(&mut self) -> Result<(), Problem> {
         loop {
@@ -86,7 +122,8 @@ impl Watch {
         }
     }
 
-    fn late(&self, missing: &str) -> Problem {
+    /// That it was not done in time.
+    pub(super) fn late(&self, missing: &str) -> Problem {
         let patience = crate::plan::period::format(self.patience);
         Problem::new(ProblemKind::Timeout, format!("not done within {patience}: {missing}"))
     }

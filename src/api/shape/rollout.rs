@@ -57,6 +57,9 @@ pub struct Rollout {
     /// Which change it answers, as [`super::Acted::asked`].
     #[serde(default)]
     pub asked: u64,
+    /// The last order that was obeyed, as [`super::Acted::asked`].
+    #[serde(default)]
+    pub obeyed: u64,
     /// What the members were.
     #[serde(default)]
     pub from: TargetView,
@@ -229,6 +232,22 @@ impl From<records::RolloutOptions> for RolloutOptions {
     }
 }
 
+impl From<RolloutOptions> for records::RolloutOptions {
+    fn from(options: RolloutOptions) -> Self {
+        let RolloutOptions {
+            batch,
+            min_healthy_ms,
+            deadline_ms,
+            on_failure,
+            max_failures,
+            restore_failed,
+            hand_over_leader,
+            strict,
+        } = options;
+        Self { batch, min_healthy_ms, deadline_ms, on_failure, max_failures, restore_failed, hand_over_leader, strict }
+    }
+}
+
 /// Which of the options are to be others. What is not said stays as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -371,6 +390,7 @@ impl Rollout {
             status: rollout.status,
             why: rollout.why.clone(),
             asked: rollout.asked,
+            obeyed: rollout.obeyed,
             from: TargetView::of(view, &rollout.from),
             to: TargetView::of(view, &rollout.to),
             options: rollout.options.into(),
@@ -446,10 +466,12 @@ fn turn(view: &GroupView, member: &MemberView) -> Option<MemberTurn> {
     })
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn as_text<S: Serializer>(batch: &Batch, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(batch)
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn as_optional_text<S: Serializer>(batch: &Option<Batch>, serializer: S) -> Result<S::Ok, S::Error> {
     match batch {
         Some(batch) => serializer.collect_str(batch),

@@ -104,8 +104,8 @@ impl Snapshot {
             _ if absent > 0 => Some(format!("{absent} of {} nodes do not run the service yet", nodes.len())),
             None => Some("the group is not known yet".to_owned()),
             Some(group) => {
-                let few = wait::missing(group, Condition::Members(nodes.len()));
-                few.or_else(|| wait::missing(group, Condition::Healthy))
+                let few = wait::missing(group, &Condition::Members(nodes.len()));
+                few.or_else(|| wait::missing(group, &Condition::Healthy))
             }
         };
         Self { nodes, leader, missing }

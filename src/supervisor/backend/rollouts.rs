@@ -1,11 +1,12 @@
 //! Releases and options set, orders given, and why a rollout stands still.
 
 use super::{Supervisor, clock, unsupported};
-use crate::api::shape::{Acted, DesiredRequest, ReleaseAdded, RolloutReport};
-use crate::api::{Problem, Upload};
+use crate::api::shape::{Acted, DesiredRequest, ReleaseAdded, RolloutReport, status_word};
+use crate::api::{Problem, ProblemKind, Upload};
 use crate::base::GroupId;
+use crate::census::GroupView;
 use crate::node::Command;
-use crate::records::value::OrderKind;
+use crate::records::value::{OrderKind, RolloutStatus};
 
 pub(super) async fn set_desired(
     supervisor: &Supervisor,
@@ -29,9 +30,52 @@ pub(super) async fn set_desired(
 }
 
 pub(super) async fn order(supervisor: &Supervisor, group: &GroupId, what: OrderKind) -> Result<Acted, Problem> {
-    supervisor.view(group).await?;
+    let view = supervisor.view(group).await?;
+    check_order(&view, what)?;
     let done = supervisor.execute(Command::Order { group: group.clone(), what }).await?;
-    accepted(supervisor, group, done.changed).await
+    let given = supervisor.known(group).await?.view.order.as_ref().map(|(time, _)| *time).unwrap_or_default();
+    Ok(Acted { group: group.clone(), at: clock::now().wall.into(), asked: given, changed: done.changed })
+}
+
+/// Whether an order can be obeyed as the rollout stands.
+fn check_order(view: &GroupView, what: OrderKind) -> Result<(), Problem> {
+    let group = &view.group;
+    let Some((_, rollout)) = &view.rollout else {
+        let detail = format!("{group} has no rollout, and never had one");
+        return Err(Problem::new(ProblemKind::NoRollout, detail).next(format!("begin one: sup update {group} DIR")));
+    };
+    let refused = |why: &str, next: String| {
+        let detail = format!("rollout {} of {group} is {}: {why}", rollout.id, status_word(rollout.status));
+        Err(Problem::new(ProblemKind::Conflict, detail).next(next))
+    };
+    let command = |word: &str| format!("sup rollout {word} {group}");
+    match (what, rollout.status) {
+        (OrderKind::Pause, RolloutStatus::Running | RolloutStatus::RollingBack)
+        | (OrderKind::Resume, RolloutStatus::Paused)
+        | (OrderKind::Retry, RolloutStatus::Halted | RolloutStatus::RolledBack | RolloutStatus::Aborted)
+        | (
+            OrderKind::Abort,
+            RolloutStatus::Running | RolloutStatus::Paused | RolloutStatus::Halted | RolloutStatus::RollingBack,
+        ) => Ok(()),
+        (OrderKind::Pause, RolloutStatus::Paused | RolloutStatus::Halted) => {
+            refused("nobody begins a turn as it is", command("status"))
+        }
+        (OrderKind::Pause, _) => refused("there is nothing to pause", command("status")),
+        (OrderKind::Resume, RolloutStatus::Halted | RolloutStatus::RolledBack | RolloutStatus::Aborted) => {
+            refused("only a paused one is resumed", command("retry"))
+        }
+        (OrderKind::Resume, _) => refused("only a paused one is resumed", command("status")),
+        (OrderKind::Retry, RolloutStatus::Paused) => refused("nothing failed that would stop it", command("resume")),
+        (OrderKind::Retry, _) => refused("nothing failed that would stop it", command("status")),
+        (OrderKind::Rollback, RolloutStatus::RollingBack | RolloutStatus::RolledBack) => {
+            refused("it goes back already, or has", command("status"))
+        }
+        (OrderKind::Rollback, _) if rollout.from == rollout.to => {
+            refused("it changed nothing that could be taken back", command("status"))
+        }
+        (OrderKind::Rollback, _) => Ok(()),
+        (OrderKind::Abort, _) => refused("there is nothing to abort", command("status")),
+    }
 }
 
 pub(super) async fn report(supervisor: &Supervisor, group: &GroupId) -> Result<RolloutReport, Problem> {
