@@ -18,6 +18,6 @@ pub use group::{GroupId, GroupIdError};
 pub use hash::{Hash, HashError};
 pub use id::{NodeId, NodeIdError};
 pub use name::{Name, NameError};
-pub use release::{BlobRef, ReleaseRef, Version, VersionError};
+pub use release::{BlobRef, ReleaseId, ReleaseRef, Version, VersionError};
 pub use seat::{Seat, SeatError, Term};
 pub use time::{Mono, Now, Wall};

@@ -19,6 +19,7 @@
 //! | --- | --- |
 //! | [`net`], [`store`] | sockets and disk for the core |
 //! | [`blob`] | what is too large for a record: release archives, uploaded files |
+//! | [`release`] | a plan, packed, signed, and unpacked elsewhere |
 //! | [`plan`], [`template`] | what a service is, and how its files are rendered |
 //! | [`service`], [`shim`] | a running service, and the process that holds it |
 //! | [`supervisor`] | wires all of it |
@@ -40,6 +41,7 @@ pub mod net;
 pub mod node;
 pub mod plan;
 pub mod records;
+pub mod release;
 pub mod rfc3339;
 pub mod ring;
 pub mod rollout;

@@ -10,6 +10,7 @@
 //! | [`builtin`] | the `demo` plan that the binary carries |
 //! | [`config`] | layers of config, and whether a config fits a plan |
 //! | [`check`] | everything that can be known before start |
+//! | [`Content`], [`Release`] | the list of its files, and the hash of that |
 //! | [`paths`] | where a service's files are on a node |
 //! | [`complaint`] | an error with a file, a line and a column |
 //!
@@ -19,6 +20,7 @@ pub mod builtin;
 pub mod check;
 pub mod complaint;
 pub mod config;
+mod content;
 pub mod find;
 pub mod hook;
 mod load;
@@ -36,6 +38,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use complaint::{Complaint, Complaints, Source};
+pub use content::{
+    CONTENT_BYTES, Content, ContentError, ContentFile, FileMode, NAME_BYTES, PATH_BYTES, PREFIX_BYTES, PathError,
+    check_path, cut,
+};
 pub use find::{FindError, find, search_path};
 pub use hook::HookName;
 pub use load::PlanError;
@@ -57,7 +63,7 @@ pub const PLAN_TOML_BYTES: u64 = 64 * 1024;
 /// Largest template, hook, partial or schema, in bytes.
 pub const TEMPLATE_BYTES: u64 = 1024 * 1024;
 /// Most files that a plan may have, payload included.
-pub const PLAN_FILES: usize = 1_000;
+pub const PLAN_FILES: usize = 10_000;
 /// Deepest directory below the plan's own.
 pub const PLAN_DEPTH: usize = 16;
 
@@ -88,6 +94,8 @@ pub struct Plan {
     pub other_hook_files: Vec<String>,
     /// `config.schema.json`.
     pub schema: Option<serde_json::Value>,
+    /// Its files, and what is in them.
+    pub content: Content,
     /// Which content this is.
     pub release: Release,
 }

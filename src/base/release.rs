@@ -94,11 +94,50 @@ pub struct ReleaseRef {
     pub blob: BlobRef,
 }
 
-impl fmt::Display for ReleaseRef {
+/// What a release is, without how to get it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReleaseId {
+    /// Who made the plan; none is `local`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Name>,
+    /// The plan's name.
+    pub name: Name,
+    /// The plan's version.
+    pub version: Version,
+    /// The hash of the list of its files: every path, mode, size and hash.
+    pub manifest: Hash,
+}
+
+impl ReleaseId {
+    /// The release, with the archive that carries it.
+    #[must_use]
+    pub fn in_blob(self, blob: BlobRef) -> ReleaseRef {
+        let Self { origin, name, version, manifest } = self;
+        ReleaseRef { origin, name, version, manifest, blob }
+    }
+}
+
+impl ReleaseRef {
+    /// What the release is.
+    #[must_use]
+    pub fn id(&self) -> ReleaseId {
+        let Self { origin, name, version, manifest, .. } = self.clone();
+        ReleaseId { origin, name, version, manifest }
+    }
+}
+
+impl fmt::Display for ReleaseId {
     /// `NAME/VERSION/HASH`, with `ORIGIN/` before it where it has one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let origin = self.origin.as_ref().map(|origin| format!("{origin}/")).unwrap_or_default();
         f.pad(&format!("{origin}{}/{}/{}", self.name, self.version, self.manifest.short()))
+    }
+}
+
+impl fmt::Display for ReleaseRef {
+    /// As its [`ReleaseId`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id().fmt(f)
     }
 }
 
@@ -122,6 +161,7 @@ mod tests {
         assert_eq!(release.to_string(), "redis/7.2/abababababab");
         let with_origin = ReleaseRef { origin: Some("core".parse().unwrap()), ..release };
         assert_eq!(with_origin.to_string(), "core/redis/7.2/abababababab");
+        assert_eq!(with_origin.id().in_blob(with_origin.blob), with_origin);
     }
 
     #[test]

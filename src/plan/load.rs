@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::complaint::{Complaint, Complaints, Source};
+use super::content::Content;
 use super::hook::HookName;
 use super::release::Release;
 use super::walk::{PlanFiles, read_text, walk};
@@ -99,6 +100,7 @@ impl Plan {
             Ok(None) => return Err(PlanError::NotAPlan(dir.to_owned())),
             Err(complaints) => return Err(PlanError::Wrong(complaints)),
         };
+        let content = Content::of(&files)?;
         Ok(Self {
             dir: absolute,
             named: dir.to_owned(),
@@ -112,7 +114,8 @@ impl Plan {
             hook_files: texts.hook_files,
             other_hook_files: texts.other_hook_files,
             schema,
-            release: Release::of(&files)?,
+            release: Release::from(content.hash()),
+            content,
         })
     }
 }

@@ -134,7 +134,7 @@ fn settings(spec: &ServiceSpec, plan: &Plan, paths: &ServicePaths) -> Settings {
 
 fn is_installed(plan: &Plan, paths: &ServicePaths) -> bool {
     let marker = ground::state_dir(paths).join(INSTALLED);
-    std::fs::read_to_string(marker).is_ok_and(|release| release.trim() == plan.release.as_str())
+    std::fs::read_to_string(marker).is_ok_and(|release| release.trim() == plan.release.to_string())
 }
 
 /// Remembers that this release is installed.
