@@ -27,10 +27,14 @@ mod action;
 mod goal;
 mod member;
 mod message;
+mod order;
+mod updater;
 mod voter;
 
 pub use action::{RolloutAction, RolloutNote};
 pub use goal::{Own, goal};
 pub use member::{Leads, Member};
 pub use message::{RolloutMessage, Version};
+pub use order::TURNS_MAX;
+pub use updater::{Facts, Lease, Updater};
 pub use voter::Voter;

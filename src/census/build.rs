@@ -48,10 +48,10 @@ fn target(view: &GroupView) -> Target {
     }
 }
 
-/// When the newest of the records that make the target was written, as the records' clock has it.
+/// When the newest part of the target was asked for, as the records' clock has it.
 fn asked(entry: &GroupEntry) -> u64 {
     let configs = entry.configs.values().map(|(stamp, _)| stamp.time);
-    let desired = entry.desired.iter().map(|(stamp, _)| stamp.time);
+    let desired = entry.desired.iter().map(|(_, desired)| desired.asked);
     let release = entry.release.iter().map(|(stamp, _)| stamp.time);
     configs.chain(desired).chain(release).max().unwrap_or_default()
 }

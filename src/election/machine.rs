@@ -190,6 +190,12 @@ impl Election {
         std::mem::take(&mut self.actions)
     }
 
+    /// Who votes, as far as this node knows; nobody before there is a council.
+    #[must_use]
+    pub fn voters(&self) -> &[NodeId] {
+        self.charter.council.as_ref().map_or(&[], |council| &council.voters)
+    }
+
     /// Where the elections stand.
     #[must_use]
     pub fn status(&self) -> ElectionStatus {

@@ -96,7 +96,18 @@ impl Node {
         let revision = name(&value);
         let before = self.next_write;
         self.try_put_value(now, Key::config(group, &revision), &value, 0)?;
-        for old in history.iter().skip(REVISIONS_KEPT - 1) {
+        // What a rollout goes to, and would go back to, must be there for as long as it may.
+        let needed: Vec<String> = self
+            .census
+            .group(group)
+            .rollout
+            .iter()
+            .flat_map(|(_, rollout)| {
+                [&rollout.from.config, &rollout.to.config].into_iter().flatten().cloned().collect::<Vec<_>>()
+            })
+            .collect();
+        let is_needed = |old: &&ConfigEntry| needed.contains(&old.revision);
+        for old in history.iter().skip(REVISIONS_KEPT - 1).filter(|old| !is_needed(old)) {
             self.records.delete(now, &Key::config(group, &old.revision)).map_err(CommandError::Record)?;
         }
         self.settle(now);

@@ -11,7 +11,8 @@ use super::{CommandError, Done, Node};
 impl Node {
     pub(super) fn set_state(&mut self, now: Now, group: &GroupId, state: DesiredState) -> Result<Done, CommandError> {
         let options = self.census.group(group).desired.as_ref().map(|desired| desired.options).unwrap_or_default();
-        self.put_desired(now, group, state, options)
+        let asked = self.records.draw_time(now);
+        self.put_desired(now, group, Desired { state, options, asked, ..Desired::default() })
     }
 
     pub(super) fn set_options(
@@ -24,17 +25,11 @@ impl Node {
         if desired.options == options {
             return Ok(Done::default());
         }
-        self.put_desired(now, group, desired.state, options)
+        self.put_desired(now, group, Desired { options, ..desired })
     }
 
-    fn put_desired(
-        &mut self,
-        now: Now,
-        group: &GroupId,
-        state: DesiredState,
-        options: RolloutOptions,
-    ) -> Result<Done, CommandError> {
-        let desired = Desired { state, options, at: now.wall, by: Some(self.me) };
+    fn put_desired(&mut self, now: Now, group: &GroupId, desired: Desired) -> Result<Done, CommandError> {
+        let desired = Desired { at: now.wall, by: Some(self.me), ..desired };
         self.try_put_value(now, Key::desired(group), &desired, 0)?;
         Ok(Done { changed: true, ..Done::default() })
     }

@@ -75,7 +75,7 @@ impl Node {
         };
         match Election::new(config, state.map(AsRef::as_ref), now) {
             Ok(election) => {
-                let rollout = GroupRollout::new(self.config.seed ^ seed_of(group));
+                let rollout = GroupRollout::new(self.me, self.config.seed ^ seed_of(group));
                 let entry = Group { election, writes: BTreeMap::new(), held: BTreeMap::new(), rollout };
                 self.groups.insert(group.clone(), entry);
                 self.census.watch(group);
@@ -162,14 +162,19 @@ impl Node {
                     group.held.insert(seat.clone(), term);
                 }
                 self.census.set_held(id, &seat, Some(term));
+                self.seated(now, id, &seat, term, until);
                 self.tell_held(id, seat, term, until, false);
             }
-            ElectionAction::Renewed { seat, term, until } => self.tell_held(id, seat, term, until, true),
+            ElectionAction::Renewed { seat, term, until } => {
+                self.seated(now, id, &seat, term, until);
+                self.tell_held(id, seat, term, until, true);
+            }
             ElectionAction::Lost { seat, term, why } => {
                 if let Some(group) = self.groups.get_mut(id) {
                     group.held.remove(&seat);
                 }
                 self.census.set_held(id, &seat, None);
+                self.unseated(id, &seat);
                 let event = NodeEvent::Lost { group: id.clone(), seat, term, why };
                 self.outputs.push(Output::Event(event));
             }

@@ -2,9 +2,10 @@
 //! disk as a voter, and what it decides while it holds the updater's seat.
 
 use crate::base::{GroupId, Mono, NodeId, Now, Seat, Term};
+use crate::census::Liveness;
 use crate::records::value::{self, Rollout};
 use crate::records::{Key, Kind, Record, Write};
-use crate::rollout::{self, Leads, Member, Own, RolloutAction, RolloutMessage, Version, Voter};
+use crate::rollout::{self, Facts, Leads, Lease, Member, Own, RolloutAction, RolloutMessage, Updater, Version, Voter};
 
 use super::packet::Packet;
 use super::{Node, Note};
@@ -14,15 +15,16 @@ use super::{Node, Note};
 pub(super) struct GroupRollout {
     member: Member,
     voter: Voter,
+    updater: Updater,
 }
 
 impl GroupRollout {
-    pub(super) fn new(nonce: u64) -> Self {
-        Self { member: Member::new(nonce), voter: Voter::default() }
+    pub(super) fn new(me: NodeId, nonce: u64) -> Self {
+        Self { member: Member::new(nonce), voter: Voter::default(), updater: Updater::new(me) }
     }
 
     pub(super) fn deadline(&self) -> Option<Mono> {
-        self.member.deadline()
+        self.member.deadline().into_iter().chain(self.updater.deadline()).min()
     }
 }
 
@@ -51,9 +53,43 @@ impl Node {
             seen.extend(group.rollout.voter.written(write, ok).map(|version| (id.clone(), version)));
         }
         for (id, version) in seen {
-            if let Some(updater) = self.updater(&id) {
-                self.say(now, &id, updater, RolloutMessage::Seen(version));
+            if let Some(writer) = self.records.get(&Key::rollout(&id)).map(|record| record.stamp.node) {
+                self.say(now, &id, writer, RolloutMessage::Seen(version));
             }
+        }
+    }
+
+    /// This node holds a seat, or goes on holding it.
+    pub(super) fn seated(&mut self, now: Now, id: &GroupId, seat: &Seat, term: Term, until: Mono) {
+        if *seat != Seat::Updater {
+            return;
+        }
+        if let Some(group) = self.groups.get_mut(id) {
+            group.rollout.updater.held(now, Lease { term, until });
+        }
+        self.update(now, id, None);
+    }
+
+    /// This node holds a seat no more.
+    pub(super) fn unseated(&mut self, id: &GroupId, seat: &Seat) {
+        if *seat == Seat::Updater
+            && let Some(group) = self.groups.get_mut(id)
+        {
+            group.rollout.updater.lost();
+        }
+    }
+
+    /// Lets the updater go on, if this node is the one, with what a member or voter said or without.
+    fn update(&mut self, now: Now, id: &GroupId, said: Option<(NodeId, RolloutMessage)>) {
+        let Some(group) = self.groups.get_mut(id).filter(|group| group.rollout.updater.is_seated()) else { return };
+        let view = self.census.group(id);
+        let voters = group.election.voters();
+        let is_up = |voter: &NodeId| self.census.node(*voter).is_some_and(|node| node.liveness == Liveness::Alive);
+        let strangers = voters.iter().filter(|voter| !view.members.contains_key(voter) && is_up(voter)).count();
+        let facts = Facts { view: &view, voters, strangers };
+        match said {
+            Some((from, msg)) => group.rollout.updater.handle(now, from, msg, facts),
+            None => group.rollout.updater.advance(now, facts),
         }
     }
 
@@ -69,6 +105,7 @@ impl Node {
             rollout::goal(&view, own, |revision| self.census.config(id, revision))
         });
         self.census.set_goal(id, goal);
+        self.update(now, id, None);
     }
 
     pub(super) fn tick_rollouts(&mut self, now: Now) {
@@ -80,6 +117,7 @@ impl Node {
             if let Some(group) = self.groups.get_mut(&id) {
                 group.rollout.member.tick(now.mono, updater, leads);
             }
+            self.update(now, &id, None);
         }
     }
 
@@ -99,7 +137,9 @@ impl Node {
                 }
             }
             RolloutMessage::Never { turn, nonce } => group.rollout.member.never(now.mono, turn, nonce),
-            RolloutMessage::Seen(_) | RolloutMessage::Begin { .. } | RolloutMessage::Declined { .. } => {}
+            RolloutMessage::Seen(_) | RolloutMessage::Begin { .. } | RolloutMessage::Declined { .. } => {
+                self.update(now, id, Some((from, msg)));
+            }
         }
     }
 
@@ -116,7 +156,9 @@ impl Node {
         let mut busy = false;
         let ids: Vec<GroupId> = self.groups.keys().cloned().collect();
         for id in ids {
-            let actions = self.groups.get_mut(&id).map(|group| group.rollout.member.drain()).unwrap_or_default();
+            let Some(group) = self.groups.get_mut(&id) else { continue };
+            let mut actions = group.rollout.updater.drain();
+            actions.extend(group.rollout.member.drain());
             busy |= !actions.is_empty();
             for action in actions {
                 self.take_rollout_action(now, &id, action);
@@ -128,9 +170,19 @@ impl Node {
     fn take_rollout_action(&mut self, now: Now, id: &GroupId, action: RolloutAction) {
         match action {
             RolloutAction::Send { to, msg } => self.say(now, id, to, msg),
-            RolloutAction::Put { rollout, term } => self.put_value(now, Key::rollout(id), &*rollout, term.0),
+            RolloutAction::Put { rollout, term } => self.put_rollout(now, id, &rollout, term),
             RolloutAction::Sync(voter) => self.records.sync_with(now, voter),
             RolloutAction::Note(note) => self.note(Note::Rollout { group: id.clone(), note }),
+        }
+    }
+
+    fn put_rollout(&mut self, now: Now, id: &GroupId, rollout: &Rollout, term: Term) {
+        let key = Key::rollout(id);
+        if let Err(error) = self.try_put_value(now, key.clone(), rollout, term.0) {
+            self.note(Note::RecordRefused { key: key.to_string(), from: self.me, why: error.to_string() });
+            if let Some(group) = self.groups.get_mut(id) {
+                group.rollout.updater.refused();
+            }
         }
     }
 

@@ -230,22 +230,6 @@ pub enum RolloutStatus {
     Aborted,
 }
 
-impl RolloutStatus {
-    /// As people and programs read it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Halted => "halted",
-            Self::RollingBack => "rolling-back",
-            Self::Done => "done",
-            Self::RolledBack => "rolled-back",
-            Self::Aborted => "aborted",
-        }
-    }
-}
-
 /// The turn of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
@@ -271,6 +255,14 @@ pub enum TurnKind {
     Back,
 }
 
+impl Failure {
+    /// Of a member that is yet to be put back.
+    #[must_use]
+    pub const fn new(member: NodeId, turn: u64, reason: String, output: String) -> Self {
+        Self { member, turn, reason, output, restored: false, stuck: false, again: false }
+    }
+}
+
 /// A turn that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -287,6 +279,12 @@ pub struct Failure {
     /// Whether the member is what it was before again.
     #[serde(default)]
     pub restored: bool,
+    /// Whether putting it back failed, too.
+    #[serde(default)]
+    pub stuck: bool,
+    /// Whether it takes another turn.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// How far a member is in its turn.

@@ -208,6 +208,8 @@ pub struct ConfigRevision {
 pub struct Desired {
     /// Whether its members should run.
     pub state: DesiredState,
+    /// When the state was asked for, as the records' clock has it: a change of the options asks for nothing.
+    pub asked: u64,
     /// How changes are rolled out.
     pub options: RolloutOptions,
     /// When it was set.

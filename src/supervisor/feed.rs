@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use super::clock;
 use super::ringloop::RingEvent;
 use crate::api::Changes;
-use crate::api::shape::{Event, EventKind};
+use crate::api::shape::{Event, EventKind, status_word};
 use crate::base::{GroupId, NodeId};
 use crate::node::{NodeEvent, Note};
 use crate::records::value::TurnKind;
@@ -206,7 +206,7 @@ impl Feed {
             RolloutNote::Status { rollout, status, why } => {
                 info!(%group, rollout, ?status, why, "rollout status");
                 let because = if why.is_empty() { String::new() } else { format!(": {why}") };
-                tell(None, format!("rollout {rollout} is {}{because}", status.as_str()));
+                tell(None, format!("rollout {rollout} is {}{because}", status_word(*status)));
             }
         }
     }

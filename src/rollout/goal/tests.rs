@@ -127,7 +127,7 @@ fn a_member_that_failed_on_what_the_others_are_starts_with_what_it_was() {
 }
 
 fn failure(turn: u64) -> Failure {
-    Failure { member: ME, turn, reason: String::new(), output: String::new(), restored: false }
+    Failure::new(ME, turn, String::new(), String::new())
 }
 
 fn grant(kind: TurnKind) -> Grant {

@@ -1,0 +1,203 @@
+//! What became of the turns under way.
+
+use crate::census::Liveness;
+use crate::records::value::{Failure, Grant, OnFailure, Rollout, RolloutStatus, TurnKind, TurnPhase, TurnReport};
+
+use super::super::action::RolloutNote;
+use super::next::Next;
+use super::watch::{Told, lost_limit, report_limit};
+
+/// How many failures a record names at most, whatever its options say.
+pub(super) const FAILURES_MAX: usize = 64;
+/// How many of them keep what the hook or the check said: the record must stay far below the limit of a record.
+const OUTPUTS_KEPT: usize = 8;
+/// Most characters of a reason.
+const REASON_CHARS: usize = 400;
+
+/// Whether turns of this kind may begin.
+pub(super) fn is_allowed(kind: TurnKind, status: RolloutStatus) -> bool {
+    match kind {
+        TurnKind::Forward => matches!(status, RolloutStatus::Running | RolloutStatus::Done),
+        TurnKind::Restore => status != RolloutStatus::Aborted,
+        TurnKind::Back => status == RolloutStatus::RollingBack,
+    }
+}
+
+/// Whether the members that failed are no more than may fail.
+pub(super) fn has_room_for_failures(record: &Rollout) -> bool {
+    let failed = record.failed.iter().filter(|failure| !failure.again).count();
+    let allowed = match record.options.on_failure {
+        OnFailure::Continue => usize::try_from(record.options.max_failures).unwrap_or(FAILURES_MAX).min(FAILURES_MAX),
+        OnFailure::Halt | OnFailure::Rollback => 0,
+    };
+    failed <= allowed
+}
+
+/// How a turn ended.
+enum End {
+    Not,
+    Done,
+    Failed {
+        why: String,
+        output: String,
+    },
+    /// It never began.
+    Withdrawn,
+}
+
+impl Next<'_> {
+    /// Looks at each turn under way.
+    pub(super) fn judge(&mut self, record: &mut Rollout) {
+        for grant in std::mem::take(&mut record.in_turn) {
+            match self.end_of(record, &grant) {
+                End::Not => record.in_turn.push(grant),
+                End::Done => self.done(record, &grant),
+                End::Failed { why, output } => self.failed(record, &grant, why, output),
+                End::Withdrawn => {
+                    self.notes.push(RolloutNote::Withdrawn { rollout: record.id, member: grant.member });
+                }
+            }
+        }
+    }
+
+    fn end_of(&mut self, record: &Rollout, grant: &Grant) -> End {
+        let member = self.view.members.get(&grant.member);
+        let is_its_own = |report: &&TurnReport| report.rollout == record.id && report.turn == grant.turn;
+        let report = member.and_then(|member| member.status.turn.as_ref()).filter(is_its_own);
+        match report.map(|report| (report.phase, report)) {
+            Some((TurnPhase::Done, _)) => return End::Done,
+            Some((TurnPhase::Failed, report)) => {
+                return End::Failed { why: report.why.clone(), output: report.output.clone() };
+            }
+            Some((TurnPhase::Granted | TurnPhase::Fetching | TurnPhase::Applying | TurnPhase::Verifying, _)) | None => {
+            }
+        }
+        let answers = member.is_some_and(|member| match member.node.liveness {
+            Liveness::Alive | Liveness::Suspect => true,
+            Liveness::Down | Liveness::Left => false,
+        });
+        let now = self.now.mono;
+        let Some(watch) = self.watches.get_mut(&grant.turn) else { return End::Not };
+        if watch.told == Told::Declined {
+            return End::Withdrawn;
+        }
+        if answers {
+            watch.lost_since = None;
+            let limit = watch.since + report_limit(&record.options);
+            if limit > now {
+                self.wake_at(limit);
+                return End::Not;
+            }
+            if watch.is_unbegun() {
+                return End::Withdrawn;
+            }
+            let why = "it did not say how its turn ended".to_owned();
+            return End::Failed { why, output: String::new() };
+        }
+        if watch.is_unbegun() {
+            return End::Withdrawn;
+        }
+        let lost_since = *watch.lost_since.get_or_insert(now);
+        let limit = lost_since + lost_limit(&record.options);
+        if limit > now {
+            self.wake_at(limit);
+            return End::Not;
+        }
+        let why = match member.map(|member| member.node.liveness) {
+            Some(Liveness::Left) => "its node left in its turn".to_owned(),
+            Some(Liveness::Alive | Liveness::Suspect | Liveness::Down) => {
+                let waited = now.since(lost_since).as_secs();
+                format!("its node went down in its turn, or cannot be reached any more, {waited} s ago")
+            }
+            None => "it is no member of the group any more".to_owned(),
+        };
+        End::Failed { why, output: String::new() }
+    }
+
+    fn done(&mut self, record: &mut Rollout, grant: &Grant) {
+        let (rollout, member, kind) = (record.id, grant.member, grant.kind);
+        self.notes.push(RolloutNote::MemberDone { rollout, member, kind });
+        match kind {
+            TurnKind::Forward => {}
+            TurnKind::Restore | TurnKind::Back => {
+                for failure in record.failed.iter_mut().filter(|failure| failure.member == member) {
+                    failure.restored = true;
+                }
+            }
+        }
+    }
+
+    fn failed(&mut self, record: &mut Rollout, grant: &Grant, why: String, output: String) {
+        let (rollout, member, kind) = (record.id, grant.member, grant.kind);
+        let why: String = why.chars().take(REASON_CHARS).collect();
+        self.notes.push(RolloutNote::MemberFailed { rollout, member, kind, why: why.clone() });
+        match kind {
+            TurnKind::Forward => {
+                self.note_failure(record, grant, why.clone(), output);
+                self.after_failure(record, format!("the turn of {} failed: {why}", member.short()));
+            }
+            TurnKind::Restore => {
+                for failure in record.failed.iter_mut().filter(|failure| failure.member == member) {
+                    failure.stuck = true;
+                    failure.reason = format!("{}; putting it back failed, too: {why}", failure.reason);
+                }
+                self.stop(record, format!("{} could not be put back: {why}", member.short()));
+            }
+            TurnKind::Back => {
+                self.note_failure(record, grant, format!("going back failed: {why}"), output);
+                self.stop(record, format!("{} could not go back: {why}", member.short()));
+            }
+        }
+    }
+
+    fn note_failure(&self, record: &mut Rollout, grant: &Grant, reason: String, output: String) {
+        record.failed.retain(|failure| failure.member != grant.member);
+        let kept = record.failed.iter().filter(|failure| !failure.output.is_empty()).count() < OUTPUTS_KEPT;
+        let output = if kept { bounded(output) } else { String::new() };
+        record.failed.push(Failure::new(grant.member, grant.turn, reason, output));
+    }
+
+    /// What follows from the failure of a turn forward.
+    fn after_failure(&mut self, record: &mut Rollout, why: String) {
+        match record.status {
+            RolloutStatus::Running | RolloutStatus::Paused => {}
+            // A late one: the others are what they are to be, and stay that.
+            RolloutStatus::Done => {
+                record.why = why;
+                return;
+            }
+            RolloutStatus::Halted | RolloutStatus::RollingBack | RolloutStatus::RolledBack | RolloutStatus::Aborted => {
+                return;
+            }
+        }
+        match record.options.on_failure {
+            OnFailure::Halt => self.set_status(record, RolloutStatus::Halted, why),
+            OnFailure::Rollback if record.from != record.to => self.set_status(record, RolloutStatus::RollingBack, why),
+            OnFailure::Rollback => self.set_status(record, RolloutStatus::Halted, why),
+            OnFailure::Continue if has_room_for_failures(record) => {}
+            OnFailure::Continue => {
+                let why = format!("{} members failed, more than may: {why}", record.failed.len());
+                self.set_status(record, RolloutStatus::Halted, why);
+            }
+        }
+    }
+
+    /// A member cannot be brought back: nobody else is touched until a person has looked.
+    fn stop(&mut self, record: &mut Rollout, why: String) {
+        match record.status {
+            RolloutStatus::Running | RolloutStatus::Paused | RolloutStatus::RollingBack | RolloutStatus::Halted => {
+                self.set_status(record, RolloutStatus::Halted, why);
+            }
+            RolloutStatus::Done | RolloutStatus::RolledBack | RolloutStatus::Aborted => record.why = why,
+        }
+    }
+}
+
+/// The end of what was said, no longer than what goes round the ring.
+fn bounded(output: String) -> String {
+    let mut from = output.len().saturating_sub(TurnReport::OUTPUT_BYTES);
+    while !output.is_char_boundary(from) {
+        from += 1;
+    }
+    output[from..].to_owned()
+}
