@@ -15,14 +15,18 @@
 //! | `council` | who votes |
 //! | `genesis` | how the first council is agreed on |
 //! | `found` | when a council is proposed, and to whom |
+//! | `change` | how a council is changed later on, and why that is safe |
+//! | `wish`, `attendance` | which change is wanted, and what that goes by |
+//! | `steward` | when a change is made, and what is said about it |
 //! | `disk`, `durable` | what is written, and what may be told before it is |
 //! | `rules`, `message`, `view`, `action`, `status` | what goes in and out |
 //!
 //! Not here: who is alive (the ring), how the result is told (records), what a holder does with its seat (services).
-//! Councils do not change after their genesis: the version in their name and in every message is for that.
 
 mod action;
+mod attendance;
 mod candidate;
+mod change;
 mod council;
 mod disk;
 mod durable;
@@ -34,17 +38,20 @@ mod message;
 mod rules;
 mod stand;
 mod status;
+mod steward;
 #[cfg(test)]
 mod tests;
 mod view;
 mod vote;
 mod voter;
+mod wish;
 
 pub use action::{ElectionAction, LostWhy};
+pub use change::{Amendment, Minutes};
 pub use council::{Ballot, Council, CouncilId, GenesisId, Proposal, SUPERSEDED_MAX};
 pub use durable::{Damage, ElectionError};
 pub use machine::{Election, ElectionConfig};
-pub use message::{ElectionMessage, Holding, Refusal};
+pub use message::{Claimant, ElectionMessage, Holding, Refusal};
 pub use rules::GroupRules;
 pub use status::{ElectionStatus, SeatStatus};
 pub use view::{Candidacy, View};

@@ -170,6 +170,16 @@ impl Stand {
         }
     }
 
+    /// Whether it claimed the seat in this term and round, of the council that it knows now.
+    pub(super) fn has_claimed(&self, term: Term, round: u64) -> bool {
+        let lease = match &self.phase {
+            Phase::Idle | Phase::Waiting { .. } | Phase::Canvassing(_) => return false,
+            Phase::Claiming(claiming) => &claiming.lease,
+            Phase::Holding(seated) => &seated.lease,
+        };
+        lease.holding.term == term && lease.has_sent(round)
+    }
+
     /// When something is due.
     pub(super) fn deadline(&self) -> Option<Mono> {
         let phase = match &self.phase {

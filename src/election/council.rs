@@ -10,6 +10,9 @@ use crate::records::value::CouncilFacts;
 /// between the acceptance of their proposal and its confirmation.
 pub const SUPERSEDED_MAX: usize = 16;
 
+/// The version of a council that was founded and not changed since.
+pub(super) const FIRST: (Term, u64) = (Term(0), 0);
+
 /// Which genesis a council stems from: two councils of one genesis are versions of each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -97,7 +100,7 @@ impl Proposal {
     pub fn confirmed(&self) -> Council {
         Council {
             genesis: self.genesis(),
-            version: (Term(0), 0),
+            version: FIRST,
             voters: self.voters.clone(),
             superseded: self.superseded.clone(),
             floor: Term(0),

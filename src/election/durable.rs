@@ -11,7 +11,7 @@ use super::genesis::Charter;
 use super::voter::{Promise, SEATS_MAX};
 
 /// The version of the blob that this program writes, and the only one that it reads.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What was stored of an election cannot be read. This node has to stay out of it: without its promises, its vote could
 /// seat a second holder.

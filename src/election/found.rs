@@ -1,11 +1,12 @@
 //! Founding a council: who proposes, when, and what is said about it. The rules are in `genesis`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::base::{Mono, NodeId};
 
 use super::action::ElectionAction;
-use super::council::{Ballot, Council, CouncilId, GenesisId, Proposal, choose_voters, majority};
+use super::council::{Ballot, Council, CouncilId, FIRST, GenesisId, Proposal, choose_voters, majority};
 use super::disk::Tellable;
 use super::genesis::{Answer, Bid, Yielded};
 use super::machine::{Election, Standing};
@@ -26,6 +27,10 @@ pub(super) struct Founding {
     accepted_at: Option<Mono>,
     /// When its proposer is told so again.
     accept_again_at: Option<Mono>,
+    /// Which voters are known to have promised never to confirm which council.
+    defunct: BTreeSet<(GenesisId, NodeId)>,
+    /// A council that this node had to give up, which some may still follow.
+    dead: Option<GenesisId>,
     /// The council that was published last, and when it may be published again.
     told: Option<(CouncilId, Mono)>,
 }
@@ -155,7 +160,8 @@ impl Election {
         self.charter.attempted = attempt;
         self.persist();
         let voters = choose_voters(&alive, rules.council_size);
-        let proposal = Proposal { ballot: Ballot { attempt, proposer: me }, voters, superseded: Vec::new() };
+        let superseded = self.founding.dead.into_iter().collect();
+        let proposal = Proposal { ballot: Ballot { attempt, proposer: me }, voters, superseded };
         self.founding.bid = Some(Bid::new(proposal, now, now));
         self.tell_bid(now);
     }
@@ -225,13 +231,17 @@ impl Election {
                     self.tell_bid(now);
                 }
             }
-            M::Confirm(council) => self.adopt(&council),
+            M::Confirm(council) => self.hear_council(now, from, &council),
+            M::Defunct(genesis) => self.take_defunct(now, from, genesis),
             M::Canvass { .. }
             | M::Willing { .. }
             | M::Claim { .. }
             | M::Grant { .. }
             | M::Refuse { .. }
-            | M::Resign { .. } => {}
+            | M::Resign { .. }
+            | M::Amend { .. }
+            | M::Amended { .. }
+            | M::NotAmended { .. } => {}
         }
     }
 
@@ -270,6 +280,8 @@ impl Election {
             self.founding.propose_at = Some(now + self.patience());
             return;
         }
+        self.council_since = now;
+        self.stewardship.restart();
         self.persist();
         self.restart_stands();
         let me = self.config.me;
@@ -310,33 +322,84 @@ impl Election {
         }
     }
 
-    /// Takes over a council, if it may.
-    fn adopt(&mut self, council: &Council) {
-        if self.charter.confirmed(self.config.me, council) {
-            self.founding.bid = None;
-            self.founding.propose_at = None;
-            self.persist();
-            self.restart_stands();
+    /// A council is said to be confirmed.
+    fn hear_council(&mut self, now: Mono, from: NodeId, council: &Council) {
+        if self.charter.abandoned.contains(&council.genesis) {
+            self.send_stored(from, ElectionMessage::Defunct(council.genesis));
+        } else {
+            self.adopt(now, council);
         }
     }
 
-    pub(super) fn hear_published_council(&mut self) {
+    /// A voter promised never to confirm this council. A proposer may have confirmed it all the same, being the first to
+    /// and slower than who took over from it; when that one died in turn, nobody else would found a council as long as
+    /// somebody has this one. Once a majority of its voters says so it never voted, and never will.
+    fn take_defunct(&mut self, now: Mono, from: NodeId, genesis: GenesisId) {
+        let Some(council) = self.council().filter(|council| council.genesis == genesis && council.version == FIRST)
+        else {
+            return;
+        };
+        let council = council.clone();
+        if !council.contains(from) || !self.founding.defunct.insert((genesis, from)) {
+            return;
+        }
+        let given_up = council.voters.iter().filter(|voter| self.founding.defunct.contains(&(genesis, **voter)));
+        if given_up.count() < council.majority() {
+            // The others are asked what they say to it.
+            let me = self.config.me;
+            for voter in council.voters.iter().filter(|voter| **voter != me && **voter != from) {
+                self.send_stored(*voter, ElectionMessage::Confirm(council.clone()));
+            }
+            return;
+        }
+        self.charter.disown();
+        self.founding.defunct.clear();
+        self.founding.dead = Some(genesis);
+        self.persist();
+        self.restart_stands();
+        self.founding_view(now);
+    }
+
+    /// Takes over a council, if it may. Returns whether it did.
+    pub(super) fn adopt(&mut self, now: Mono, council: &Council) -> bool {
+        let before = self.council().map(|known| known.genesis);
+        if !self.charter.confirmed(self.config.me, council) {
+            return false;
+        }
+        self.founding.bid = None;
+        self.founding.propose_at = None;
+        self.founding.defunct.clear();
+        self.council_since = now;
+        self.stewardship.restart();
+        self.persist();
+        if before == Some(council.genesis) {
+            self.move_stands(now);
+        } else {
+            self.restart_stands();
+        }
+        true
+    }
+
+    pub(super) fn hear_published_council(&mut self, now: Mono) {
         let Some(facts) = &self.view.published_council else { return };
         if self.council().is_some_and(|known| known.genesis.0 == facts.genesis && known.version >= facts.version) {
             return;
         }
         let mut council = Council::from_facts(facts);
         let accepted = self.charter.accepted.as_ref();
-        if let Some(accepted) = accepted.filter(|accepted| accepted.genesis() == GenesisId(facts.genesis)) {
+        if let Some(accepted) = accepted.filter(|accepted| accepted.genesis() == council.genesis) {
             council.superseded.clone_from(&accepted.superseded);
         }
-        self.adopt(&council);
+        if let Some(known) = self.council().filter(|known| known.genesis == council.genesis) {
+            council.superseded.clone_from(&known.superseded);
+        }
+        self.adopt(now, &council);
     }
 
     /// A voter does not know the council that it was asked under, or this node does not know the voter's.
-    pub(super) fn teach_council(&mut self, voter: NodeId, theirs: Option<&Council>) {
+    pub(super) fn teach_council(&mut self, now: Mono, voter: NodeId, theirs: Option<&Council>) {
         if let Some(council) = theirs {
-            self.adopt(council);
+            self.adopt(now, council);
         }
         let unknown = |known: &&Council| theirs.is_none_or(|theirs| theirs.id() != known.id());
         if let Some(council) = self.council().filter(unknown).cloned() {

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{Mono, NodeId};
 
-use super::council::{Ballot, Council, GenesisId, Proposal, SUPERSEDED_MAX, majority};
+use super::change::Amendment;
+use super::council::{Ballot, Council, FIRST, GenesisId, Proposal, SUPERSEDED_MAX, majority};
 
 /// Most proposals that a node promises never to confirm, before it knows a council.
 pub(super) const ABANDONED_MAX: usize = 32;
@@ -27,6 +28,8 @@ pub(super) struct Charter {
     pub(super) council: Option<Council>,
     /// The proposal that it accepted last, until a council is confirmed.
     pub(super) accepted: Option<Proposal>,
+    /// The change of that council that it accepted last.
+    pub(super) amendment: Option<Amendment>,
     /// What it promised never to confirm.
     pub(super) abandoned: BTreeSet<GenesisId>,
     /// The highest attempt that it used itself.
@@ -68,6 +71,7 @@ impl Charter {
     pub(super) fn is_well_formed(&self) -> bool {
         self.council.as_ref().is_none_or(Council::is_well_formed)
             && self.accepted.as_ref().is_none_or(Proposal::is_well_formed)
+            && self.amendment.as_ref().is_none_or(|amendment| amendment.council.is_well_formed())
             && self.abandoned.len() <= ABANDONED_MAX
     }
 
@@ -133,14 +137,25 @@ impl Charter {
                 accepted.genesis() == council.genesis || council.supersedes(accepted.genesis())
             }
             (None, Some(_)) => true,
-            (None, None) => !council.contains(me),
+            // Who was added later had no part in the genesis.
+            (None, None) => !council.contains(me) || council.version > FIRST,
         };
         if allowed {
             self.council = Some(council.clone());
             self.accepted = None;
+            self.amendment = None;
             self.abandoned.clear();
         }
         allowed
+    }
+
+    /// Forgets a council that a majority of its voters promised never to confirm.
+    pub(super) fn disown(&mut self) {
+        let Some(council) = self.council.take() else { return };
+        self.amendment = None;
+        if self.abandoned.len() < ABANDONED_MAX {
+            self.abandoned.insert(council.genesis);
+        }
     }
 }
 

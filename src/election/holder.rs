@@ -49,6 +49,12 @@ impl Lease {
         }
     }
 
+    /// The council is another one: what was granted under the one before is not added to what this one grants.
+    pub(super) fn restart(&mut self) {
+        self.sent.clear();
+        self.granted.clear();
+    }
+
     /// A voter granted the claim of that round.
     pub(super) fn granted(&mut self, by: NodeId, round: u64) {
         if let Some(sent) = self.sent.get(&round) {

@@ -16,6 +16,7 @@ use super::genesis::Charter;
 use super::message::ElectionMessage;
 use super::rules::GroupRules;
 use super::status::{self, ElectionStatus, SeatStatus};
+use super::steward::Stewardship;
 use super::view::View;
 use super::voter::{Rules, Voter};
 
@@ -49,6 +50,9 @@ pub struct Election {
     pub(super) voter: Voter,
     pub(super) charter: Charter,
     pub(super) founding: Founding,
+    pub(super) stewardship: Stewardship,
+    /// Since when this node knows its council, at the latest: since it was started, if it knew it before.
+    pub(super) council_since: Mono,
     pub(super) stands: Stands,
     pub(super) standing: Standing,
     pub(super) disk: Disk,
@@ -88,6 +92,8 @@ impl Election {
             voter,
             charter: durable.charter,
             founding: Founding::default(),
+            stewardship: Stewardship::default(),
+            council_since: now.mono,
             stands: Stands::new(),
             standing: Standing::Stands,
             disk: Disk::default(),
@@ -105,18 +111,23 @@ impl Election {
     }
 
     /// The ring shows something else than before.
-    pub fn set_view(&mut self, now: Now, view: View) {
+    pub fn set_view(&mut self, now: Now, mut view: View) {
         let now = now.mono;
         self.expire(now);
         let me = self.config.me;
         if !view.members.get(&me).is_some_and(|member| member.eligible) {
             self.standing = Standing::Stands;
         }
+        // A group that has seats has a council, and a council has a steward.
+        if !view.seats.is_empty() {
+            view.seats.insert(Seat::Steward);
+        }
         let prospects_changed = !self.view.same_prospects(&view);
         self.view = view;
         self.voter.know(now, &self.view);
         self.founding_view(now);
-        self.hear_published_council();
+        self.hear_published_council(now);
+        self.see_members(now);
         self.hear_published_holders();
         self.leave_lost_seats(now);
         if prospects_changed {
@@ -182,7 +193,8 @@ impl Election {
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
         let stands = self.stands.values().filter_map(super::candidate::Stand::deadline);
-        stands.chain(self.founding_deadline()).chain(self.disk.retry_at()).min()
+        let council = self.founding_deadline().into_iter().chain(self.change_deadline());
+        stands.chain(council).chain(self.disk.retry_at()).min()
     }
 
     /// What is to be done, in order.
@@ -199,10 +211,16 @@ impl Election {
     /// Where the elections stand.
     #[must_use]
     pub fn status(&self) -> ElectionStatus {
-        let seats = self.view.seats.iter().map(|seat| (seat.clone(), self.seat_status(seat))).collect();
+        let shown = self.view.seats.iter().filter(|seat| **seat != Seat::Steward);
+        let seats = shown.map(|seat| (seat.clone(), self.seat_status(seat))).collect();
         let held =
             self.stands.iter().filter_map(|(seat, stand)| Some((seat.clone(), stand.seated()?.lease.holding.term)));
-        ElectionStatus { seats, council: self.charter.council.clone(), change: String::new(), held: held.collect() }
+        ElectionStatus {
+            seats,
+            council: self.charter.council.clone(),
+            change: self.change_status(),
+            held: held.collect(),
+        }
     }
 
     /// Says to itself what there is to say, and does what is due, until all is quiet.
@@ -212,10 +230,12 @@ impl Election {
                 self.take(now, self.config.me, msg);
             }
             self.pursue_council(now);
+            self.look_at_council(now);
             let seats: Vec<Seat> = self.view.seats.iter().cloned().collect();
             for seat in seats {
                 self.pursue(now, &seat);
             }
+            self.pursue_change(now);
             self.say_farewells(now);
             if self.inbox.is_empty() {
                 break;
@@ -239,16 +259,18 @@ impl Election {
                 self.hear_given_back(now, &seat, given_back);
                 self.answer_canvass(now, from, seat, (council, suitability), term, round);
             }
-            M::Claim { seat, holding, council, suitability, ttl_ms, round, given_back } => {
+            M::Claim { seat, holding, council, suitability, ttl_ms, round, given_back, claimant } => {
                 // A claim speaks for its sender only: whoever relays it would get the grant.
                 if holding.holder == from {
                     self.hear_given_back(now, &seat, given_back);
                     let ttl = Duration::from_millis(ttl_ms.into());
-                    self.answer_claim(now, seat, holding, (council, suitability), ttl, round);
+                    self.answer_claim(now, seat, (holding, claimant), (council, suitability), ttl, round);
                 }
             }
             M::Willing { seat, round } => self.take_willing(now, from, &seat, round),
-            M::Grant { seat, term, round } => self.take_grant(now, from, &seat, term, round),
+            M::Grant { seat, term, round, minutes } => {
+                self.take_grant(now, from, &seat, (term, round), minutes.map(|minutes| *minutes));
+            }
             M::Refuse { seat, round, reason } => self.take_refusal(now, from, &seat, round, reason),
             M::Resign { seat, holding, successor } => self.hear_resign(now, &seat, holding, successor),
             M::Propose(_)
@@ -256,9 +278,17 @@ impl Election {
             | M::Collides { .. }
             | M::Abandon { .. }
             | M::Abandoned { .. }
-            | M::Confirm(_) => {
+            | M::Confirm(_)
+            | M::Defunct(_) => {
                 self.take_founding(now, from, msg);
             }
+            M::Amend { holding, amendment } => {
+                if holding.holder == from {
+                    self.answer_amendment(now, holding, &amendment);
+                }
+            }
+            M::Amended { base, ballot } => self.take_amended(now, from, base, ballot),
+            M::NotAmended { base, ballot, reason } => self.take_not_amended(now, from, base, ballot, reason),
         }
     }
 

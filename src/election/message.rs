@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{NodeId, Seat, Term};
 
-use super::council::{Ballot, Council, CouncilId, Proposal};
+use super::change::{Amendment, Minutes};
+use super::council::{Ballot, Council, CouncilId, GenesisId, Proposal};
 
 /// One holding of a seat, or one try for it: no two share a name. The incarnation tells a restarted node from what it
 /// was before, which it cannot remember: else it could be taken for the holder that it no longer is.
@@ -60,6 +61,8 @@ pub enum ElectionMessage {
         round: u64,
         /// As in a canvass.
         given_back: Option<Holding>,
+        /// Whether the claimant is seated already.
+        claimant: Claimant,
     },
     /// Yes, for the claim's ttl from my receipt.
     Grant {
@@ -69,6 +72,8 @@ pub enum ElectionMessage {
         term: Term,
         /// Of the claim.
         round: u64,
+        /// With the steward's seat: what the voter knows of the council's next change.
+        minutes: Option<Box<Minutes>>,
     },
     /// No; the answer to a canvass or a claim.
     Refuse {
@@ -115,6 +120,41 @@ pub enum ElectionMessage {
     },
     /// This council is confirmed.
     Confirm(Council),
+    /// I promised never to confirm this one.
+    Defunct(GenesisId),
+    /// The steward asks: accept this change.
+    Amend {
+        /// Under which the steward holds its seat.
+        holding: Holding,
+        /// The change.
+        amendment: Amendment,
+    },
+    /// I do, and it is on disk.
+    Amended {
+        /// The council that is to be changed.
+        base: CouncilId,
+        /// Of the steward.
+        ballot: Term,
+    },
+    /// I do not.
+    NotAmended {
+        /// The council that is to be changed.
+        base: CouncilId,
+        /// Of the steward.
+        ballot: Term,
+        /// Why.
+        reason: Refusal,
+    },
+}
+
+/// How a claimant stands to the seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Claimant {
+    /// It would take it.
+    Candidate,
+    /// It holds it. A voter that had no part in that yet, one of a council that has changed since, does not let others
+    /// go first.
+    Holder,
 }
 
 /// Why a voter does not grant.
@@ -166,8 +206,10 @@ mod tests {
     use crate::election::council::{GenesisId, SUPERSEDED_MAX};
 
     #[test]
-    fn the_largest_message_fits_a_datagram_with_its_envelope() {
+    fn the_largest_messages_fit_a_datagram_with_their_envelope() {
         let name = "a".repeat(NAME_CHARS).parse().unwrap();
+        let node = NodeId::from_u128(u128::MAX);
+        let id = CouncilId { genesis: GenesisId(u64::MAX), version: (Term(u64::MAX), u64::MAX) };
         let council = Council {
             genesis: GenesisId(u64::MAX),
             version: (Term(u64::MAX), u64::MAX),
@@ -175,10 +217,21 @@ mod tests {
             superseded: vec![GenesisId(u64::MAX); SUPERSEDED_MAX],
             floor: Term(u64::MAX),
         };
-        let msg =
-            ElectionMessage::Refuse { seat: Seat::Lock(name), round: u64::MAX, reason: Refusal::StaleCouncil(council) };
+        let amendment = Amendment { base: id, ballot: Term(u64::MAX), council: council.clone() };
+        let holding = Holding { term: Term(u64::MAX), holder: node, incarnation: u64::MAX };
+        let minutes = Minutes { amendment: Some(amendment.clone()), highest: Term(u64::MAX) };
+        let reason = Refusal::StaleCouncil(council);
+        let (term, round) = (Term(u64::MAX), u64::MAX);
+        let largest = [
+            ElectionMessage::Refuse { seat: Seat::Lock(name), round, reason: reason.clone() },
+            ElectionMessage::Grant { seat: Seat::Steward, term, round, minutes: Some(Box::new(minutes)) },
+            ElectionMessage::Amend { holding, amendment },
+            ElectionMessage::NotAmended { base: id, ballot: term, reason },
+        ];
         // The envelope names the sender (16 bytes) and the group (two names and a dot).
         let envelope = 32 + 2 * NAME_CHARS;
-        assert!(postcard::to_allocvec(&msg).unwrap().len() + envelope < DATAGRAM_PAYLOAD_BYTES);
+        for msg in largest {
+            assert!(postcard::to_allocvec(&msg).unwrap().len() + envelope < DATAGRAM_PAYLOAD_BYTES, "{msg:?}");
+        }
     }
 }

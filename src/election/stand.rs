@@ -11,10 +11,11 @@ use super::candidate::{
     Canvass, Claiming, FAREWELL_EVERY, FAREWELLS, Farewell, JITTER, Outcome, Phase, RANK_DELAY, Seated, Stale, Stand,
     back_off,
 };
+use super::change::Minutes;
 use super::council::Council;
 use super::holder::{Lease, renewal};
 use super::machine::{Election, Standing};
-use super::message::{ElectionMessage, Holding, Refusal};
+use super::message::{Claimant, ElectionMessage, Holding, Refusal};
 use super::voter::millis;
 
 /// From this much on, a candidate that waits for a loan to run out asks once more shortly before: its clock and the
@@ -76,7 +77,10 @@ impl Election {
             return None;
         }
         let stand = self.stands.get(seat)?;
-        let rested = stand.rests_until;
+        let rested = match seat {
+            Seat::Steward => stand.rests_until.max(self.change_due()?),
+            Seat::Leader | Seat::Updater | Seat::Lock(_) => stand.rests_until,
+        };
         let published = self.view.published.get(seat);
         let vacated = |term: Term| published.is_some_and(|holder| holder.node.is_none() && holder.term >= term);
         let from = if let Some(loan) = self.voter.loan(now, seat).filter(|loan| loan.holding.holder != me) {
@@ -146,7 +150,8 @@ impl Election {
     fn canvass(&mut self, now: Mono, seat: &Seat) {
         let (Some(council), Some(stand)) = (self.council().cloned(), self.stands.get(seat)) else { return };
         let promised = self.voter.promise(seat).map_or(Term(0), |promise| promise.holding.term);
-        let term = stand.highest.max(promised).next();
+        let known = if *seat == Seat::Steward { council.version.0 } else { Term(0) };
+        let term = stand.highest.max(promised).max(council.floor).max(known).next();
         let given_back = stand.given_back;
         let round = self.next_round();
         let suitability = self.view.suitability(self.config.me);
@@ -200,6 +205,9 @@ impl Election {
     fn begin_claim(&mut self, now: Mono, seat: &Seat, term: Term) {
         let holding = Holding { term, holder: self.config.me, incarnation: self.config.incarnation };
         self.stands.entry(seat.clone()).or_default().hear(term);
+        if *seat == Seat::Steward {
+            self.stewardship.begin();
+        }
         let ends = now + self.config.ttl / 2;
         let claiming = Claiming { lease: Lease::new(holding), ends, repeat_at: now, refused: BTreeSet::new() };
         self.claim(now, seat, claiming);
@@ -215,16 +223,24 @@ impl Election {
             council.voters.iter().filter(|voter| !claiming.lease.has_granted(**voter)).copied().collect();
         let holding = claiming.lease.holding;
         self.set_phase(seat, Phase::Claiming(claiming));
-        self.send_claims(seat, &council, &open, holding, round);
+        self.send_claims(seat, &council, &open, (holding, Claimant::Candidate), round);
     }
 
-    fn send_claims(&mut self, seat: &Seat, council: &Council, voters: &[NodeId], holding: Holding, round: u64) {
+    fn send_claims(
+        &mut self,
+        seat: &Seat,
+        council: &Council,
+        voters: &[NodeId],
+        (holding, claimant): (Holding, Claimant),
+        round: u64,
+    ) {
         let suitability = self.view.suitability(self.config.me);
         let given_back = self.stands.get(seat).and_then(|stand| stand.given_back);
         let ttl_ms = millis(self.config.ttl);
         for voter in voters {
             let (seat, council) = (seat.clone(), council.id());
-            let claim = ElectionMessage::Claim { seat, holding, council, suitability, ttl_ms, round, given_back };
+            let claim =
+                ElectionMessage::Claim { seat, holding, council, suitability, ttl_ms, round, given_back, claimant };
             self.send(*voter, claim);
         }
     }
@@ -236,16 +252,26 @@ impl Election {
         seated.renew_at = now + renewal(self.config.ttl);
         let holding = seated.lease.holding;
         self.set_phase(seat, Phase::Holding(seated));
-        self.send_claims(seat, &council, &council.voters, holding, round);
+        self.send_claims(seat, &council, &council.voters, (holding, Claimant::Holder), round);
     }
 
-    pub(super) fn take_grant(&mut self, now: Mono, from: NodeId, seat: &Seat, term: Term, round: u64) {
+    pub(super) fn take_grant(
+        &mut self,
+        now: Mono,
+        from: NodeId,
+        seat: &Seat,
+        (term, round): (Term, u64),
+        minutes: Option<Minutes>,
+    ) {
         let me = self.config.me;
         let ttl = self.config.ttl;
         let Some(majority) = self.council().filter(|council| council.contains(from)).map(Council::majority) else {
             return;
         };
         let Some(stand) = self.stands.get_mut(seat) else { return };
+        if let Some(minutes) = minutes.filter(|_| *seat == Seat::Steward && stand.has_claimed(term, round)) {
+            self.stewardship.hear(from, minutes);
+        }
         match &mut stand.phase {
             Phase::Claiming(claiming) if claiming.lease.holding.term == term => {
                 claiming.lease.granted(from, round);
@@ -286,11 +312,11 @@ impl Election {
                 (later(remaining_ms), Stale::No)
             }
             Refusal::StaleCouncil(council) => {
-                self.teach_council(from, Some(&council));
+                self.teach_council(now, from, Some(&council));
                 (retry, Stale::No)
             }
             Refusal::NotVoter => {
-                self.teach_council(from, None);
+                self.teach_council(now, from, None);
                 (retry, Stale::No)
             }
             Refusal::CannotStore | Refusal::TooLong { .. } | Refusal::TooManySeats => (retry, Stale::No),
@@ -369,6 +395,31 @@ impl Election {
                 && let Some(stand) = self.stands.get_mut(&seat)
             {
                 stand.farewell = Some(Farewell { at: now + FAREWELL_EVERY, left, ..farewell });
+            }
+        }
+    }
+
+    /// The council is the next one in its line. What was asked of the one before is void; who is seated stays so, until its
+    /// lease ends, and asks the new one at once.
+    pub(super) fn move_stands(&mut self, now: Mono) {
+        let seats: Vec<Seat> = self.stands.keys().cloned().collect();
+        for seat in seats {
+            let at = now + self.turn(&seat);
+            let Some(stand) = self.stands.get_mut(&seat) else { continue };
+            match &mut stand.phase {
+                Phase::Idle | Phase::Waiting { .. } => {}
+                Phase::Canvassing(_) => stand.phase = Phase::Waiting { at },
+                // In the same term it could be seated beside another holding of that term, which the voters of the new
+                // council need not know of.
+                Phase::Claiming(claiming) => {
+                    let holding = claiming.lease.holding;
+                    stand.phase = Phase::Waiting { at };
+                    self.resign_to(&seat, holding, None);
+                }
+                Phase::Holding(seated) => {
+                    seated.lease.restart();
+                    seated.renew_at = now;
+                }
             }
         }
     }

@@ -59,11 +59,36 @@ fn names(ids: &[NodeId]) -> String {
 
 /// Too few voters answer.
 pub(super) fn without_quorum(missing: &[NodeId]) -> SeatStatus {
-    let (voters, verb) = if missing.len() == 1 { ("voter", "does") } else { ("voters", "do") };
+    let (voters, verb) = voters(missing);
     SeatStatus {
         state: ElectionState::NoQuorum,
         why: format!("no quorum: {voters} {} {verb} not answer", names(missing)),
     }
+}
+
+fn voters(ids: &[NodeId]) -> (&'static str, &'static str) {
+    if ids.len() == 1 { ("voter", "does") } else { ("voters", "do") }
+}
+
+/// The council is being changed, or about to be.
+pub(super) fn changing(added: Option<NodeId>, removed: Option<NodeId>) -> String {
+    match (added, removed) {
+        (Some(node), _) => format!("the council is being changed: {} is to vote", node.short()),
+        (None, Some(node)) => format!("the council is being changed: {} is to vote no more", node.short()),
+        (None, None) => "the council is being changed".to_owned(),
+    }
+}
+
+/// Others will vote for those that do not answer.
+pub(super) fn replaced_later(missing: &[NodeId], after_seconds: u64) -> String {
+    let (voters, verb) = voters(missing);
+    format!("{voters} {} {verb} not answer, and others vote instead after {after_seconds} s of that", names(missing))
+}
+
+/// Nobody can vote for those that do not answer.
+pub(super) fn no_substitute(missing: &[NodeId]) -> String {
+    let (voters, verb) = voters(missing);
+    format!("{voters} {} {verb} not answer, and there is no other member to vote instead", names(missing))
 }
 
 pub(super) fn running(why: &str) -> SeatStatus {

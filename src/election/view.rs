@@ -77,10 +77,12 @@ impl View {
 
     /// The members other than `me` and `except` that may stand for `seat` and answer.
     fn rivals(&self, me: NodeId, seat: &Seat, except: Option<NodeId>) -> impl Iterator<Item = (NodeId, Option<u64>)> {
+        // Anybody makes a good steward; who goes first is not a matter of suitability.
+        let ranks = *seat != Seat::Steward;
         self.members
             .iter()
             .filter(move |(id, member)| {
-                **id != me && Some(**id) != except && member.stands() && self.may_stand(**id, seat)
+                **id != me && Some(**id) != except && member.stands() && self.may_stand(**id, seat) && ranks
             })
             .map(|(id, member)| (*id, member.suitability))
     }

@@ -6,7 +6,7 @@ use crate::base::{Mono, NodeId, Seat, Term};
 
 use super::council::CouncilId;
 use super::machine::Election;
-use super::message::{ElectionMessage, Holding, Refusal};
+use super::message::{Claimant, ElectionMessage, Holding, Refusal};
 use super::voter::{Ask, Granted};
 
 impl Election {
@@ -39,7 +39,7 @@ impl Election {
         &mut self,
         now: Mono,
         seat: Seat,
-        holding: Holding,
+        (holding, claimant): (Holding, Claimant),
         (council, suitability): (CouncilId, Option<u64>),
         ttl: Duration,
         round: u64,
@@ -51,7 +51,7 @@ impl Election {
         }
         let ask = Ask { seat: &seat, claimant: from, council, suitability };
         let mut voter = std::mem::take(&mut self.voter);
-        let answer = voter.claimed(now, &self.rules(), &ask, holding, ttl);
+        let answer = voter.claimed(now, &self.rules(), &ask, (holding, claimant), ttl);
         self.voter = voter;
         match answer {
             Ok(granted) => {
@@ -59,7 +59,8 @@ impl Election {
                     Granted::Promised => self.persist(),
                     Granted::Again => {}
                 }
-                self.send_stored(from, ElectionMessage::Grant { seat, term: holding.term, round });
+                let minutes = (seat == Seat::Steward).then(|| Box::new(self.minutes()));
+                self.send_stored(from, ElectionMessage::Grant { seat, term: holding.term, round, minutes });
             }
             Err(reason) => self.refuse(from, seat, round, reason),
         }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::{Mono, NodeId, Seat, Term};
 
 use super::council::{Council, CouncilId};
-use super::message::{Holding, Refusal};
+use super::message::{Claimant, Holding, Refusal};
 use super::view::View;
 
 /// Most seats of one group that a voter keeps promises for: a promise is kept for ever, lest a term comes twice.
@@ -136,6 +136,21 @@ impl Voter {
         self.seats.get(seat).and_then(|entry| entry.promise)
     }
 
+    /// The highest term that it ever promised for any seat.
+    pub(super) fn highest(&self) -> Term {
+        self.seats
+            .values()
+            .filter_map(|entry| entry.promise)
+            .map(|promise| promise.holding.term)
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// Whether it promised a seat to exactly this holding, which has not given it back.
+    pub(super) fn stands_by(&self, seat: &Seat, holding: Holding) -> bool {
+        self.promise(seat).is_some_and(|promise| promise.holding == holding && promise.kept == Kept::Standing)
+    }
+
     /// To whom the seat is lent.
     pub(super) fn loan(&self, now: Mono, seat: &Seat) -> Option<Loan> {
         self.seats.get(seat).and_then(|entry| entry.loan).filter(|loan| loan.until > now)
@@ -174,7 +189,7 @@ impl Voter {
         now: Mono,
         rules: &Rules<'_>,
         ask: &Ask<'_>,
-        holding: Holding,
+        (holding, claimant): (Holding, Claimant),
         ttl: Duration,
     ) -> Result<Granted, Refusal> {
         is_asked(rules, ask)?;
@@ -188,7 +203,10 @@ impl Voter {
             Granted::Again
         } else {
             entry.is_newer(holding.term)?;
-            entry.is_most_suitable(now, rules, ask)?;
+            match claimant {
+                Claimant::Candidate => entry.is_most_suitable(now, rules, ask)?,
+                Claimant::Holder => {}
+            }
             let beside = entry.lent(now);
             entry.promise = Some(Promise { holding, kept: Kept::Standing, beside });
             Granted::Promised

@@ -8,7 +8,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::base::{Mono, NodeId, Now, Seat, Term, Wall};
-use crate::election::{Candidacy, Election, ElectionAction, ElectionConfig, ElectionMessage, GroupRules, View};
+use crate::election::{
+    Candidacy, Council, Election, ElectionAction, ElectionConfig, ElectionMessage, GroupRules, View,
+};
 use crate::records::value::{CouncilFacts, SeatHolder};
 
 pub(super) const MS: u64 = 1000;
@@ -62,6 +64,10 @@ pub(super) struct World {
     pub(super) hosts: Vec<Host>,
     pub(super) seats: BTreeSet<Seat>,
     pub(super) rules: GroupRules,
+    /// Who was ever started: nobody has heard of the others.
+    came: BTreeSet<usize>,
+    /// Who said goodbye.
+    gone: BTreeSet<usize>,
     pub(super) loss: u32,
     pub(super) duplication: u32,
     pub(super) slow: u64,
@@ -100,6 +106,8 @@ impl World {
             hosts,
             seats,
             rules: GroupRules { min_members, council_size: 5, replace_voter_after: Duration::from_secs(60) },
+            came: (0..size).collect(),
+            gone: BTreeSet::new(),
             loss: 0,
             duplication: 0,
             slow: 0,
@@ -133,6 +141,8 @@ impl World {
     }
 
     pub(super) fn start(&mut self, host: usize) {
+        self.came.insert(host);
+        self.gone.remove(&host);
         let entry = &mut self.hosts[host];
         entry.epoch += 1;
         let config = ElectionConfig {
@@ -170,6 +180,14 @@ impl World {
         self.look_all();
     }
 
+    /// Stops a process in good order.
+    pub(super) fn leave(&mut self, host: usize) {
+        self.resign_all(host);
+        self.run_for(100);
+        self.gone.insert(host);
+        self.crash(host, usize::MAX);
+    }
+
     /// Everybody looks at the ring again once it has noticed what has changed.
     pub(super) fn look_all(&mut self) {
         for host in 0..self.hosts.len() {
@@ -197,9 +215,12 @@ impl World {
             let alive = !me.dead.contains(&number);
             (other.id, Candidacy { alive, eligible: other.eligible, suitability: other.suitability })
         };
+        let gone: Vec<usize> = self.gone.intersection(&me.dead).copied().collect();
+        let there =
+            self.hosts.iter().enumerate().filter(|(number, _)| self.came.contains(number) && !gone.contains(number));
         let view = View {
-            members: self.hosts.iter().enumerate().map(member).collect(),
-            departed: BTreeSet::new(),
+            members: there.map(member).collect(),
+            departed: gone.iter().map(|host| self.hosts[*host].id).collect(),
             seats: self.seats.clone(),
             ready: me.ready,
             published: me.published.iter().map(|(seat, (holder, _))| (seat.clone(), holder.clone())).collect(),
@@ -352,7 +373,8 @@ impl World {
                 }
             }
             Event::GossipCouncil { to, facts } => {
-                if self.hosts[to].election.is_some() && self.hosts[to].council.as_ref() != Some(&facts) {
+                let is_news = |known: &CouncilFacts| known.genesis != facts.genesis || known.version < facts.version;
+                if self.hosts[to].election.is_some() && self.hosts[to].council.as_ref().is_none_or(is_news) {
                     self.hosts[to].council = Some(facts);
                     self.show(to);
                 }
@@ -455,6 +477,45 @@ impl World {
         let status = |host: &Host| host.election.as_ref().map(Election::status);
         let line = |host: &Host| format!("{:?}: {:?} {:?}\n", host.id, status(host), host.published);
         self.hosts.iter().map(line).collect()
+    }
+
+    /// Nobody has heard who held a seat.
+    pub(super) fn forget(&mut self, seat: &Seat) {
+        for host in &mut self.hosts {
+            host.published.remove(seat);
+        }
+    }
+
+    /// The council that all who live agree on.
+    pub(super) fn council(&self) -> Option<Council> {
+        let mut councils = self.hosts.iter().filter_map(|host| host.election.as_ref()).map(|it| it.status().council);
+        let first = councils.next()??;
+        councils.all(|council| council.as_ref() == Some(&first)).then_some(first)
+    }
+
+    /// Which hosts vote, if all that live agree on it.
+    pub(super) fn voters(&self) -> Option<Vec<usize>> {
+        let council = self.council()?;
+        Some((0..self.hosts.len()).filter(|host| council.contains(self.hosts[*host].id)).collect())
+    }
+
+    /// Runs until these vote and nobody else, and returns how long that took.
+    pub(super) fn until_vote(&mut self, voters: &[usize], limit_ms: u64) -> Option<u64> {
+        let begun = self.at;
+        while self.at < begun + limit_ms * MS {
+            if self.voters().as_deref() == Some(voters) {
+                return Some((self.at - begun) / MS);
+            }
+            self.run_for(10);
+        }
+        None
+    }
+
+    /// A ring that nobody has joined yet, of a group that wants one member before it elects.
+    pub(super) fn of_latecomers(seed: u64, size: usize) -> Self {
+        let mut world = Self::new(seed, size, 1);
+        world.came.clear();
+        world
     }
 
     pub(super) fn started(seed: u64, size: usize) -> Self {

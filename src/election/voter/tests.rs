@@ -50,7 +50,7 @@ impl Booth {
         let council = Booth::new().council.unwrap().id();
         let rules = Rules { me: node(1), council: self.council.as_ref(), view: &self.view, ttl: TTL, longest_ttl: TTL };
         let ask = Ask { seat: &Seat::Leader, claimant: holding.holder, council, suitability };
-        self.voter.claimed(at(ms), &rules, &ask, holding, TTL)
+        self.voter.claimed(at(ms), &rules, &ask, (holding, Claimant::Candidate), TTL)
     }
 
     fn claim(&mut self, ms: u64, holding: Holding) -> Result<Granted, Refusal> {
@@ -183,7 +183,10 @@ fn a_shorter_claim_of_the_same_holder_does_not_shorten_what_it_was_lent() {
     let rules = Rules { me: node(1), council: booth.council.as_ref(), view: &booth.view, ttl: TTL, longest_ttl: TTL };
     let council = booth.council.as_ref().unwrap().id();
     let ask = Ask { seat: &Seat::Leader, claimant: node(2), council, suitability: None };
-    assert_eq!(booth.voter.claimed(at(100), &rules, &ask, reborn, TTL / 4), Ok(Granted::Promised));
+    assert_eq!(
+        booth.voter.claimed(at(100), &rules, &ask, (reborn, Claimant::Candidate), TTL / 4),
+        Ok(Granted::Promised)
+    );
     assert!(matches!(booth.claim(1_999, holding(7, 3)), Err(Refusal::Held { remaining_ms: 1, .. })));
     assert_eq!(booth.claim(2_000, holding(7, 3)), Ok(Granted::Promised));
 }
@@ -286,7 +289,7 @@ fn nobody_is_lent_a_seat_for_longer_than_a_restart_waits() {
     let rules = Rules { me: node(1), council: booth.council.as_ref(), view: &booth.view, ttl: TTL, longest_ttl: TTL };
     let ask = Ask { seat: &Seat::Leader, claimant: node(2), council: id, suitability: None };
     let longer = TTL + Duration::from_millis(1);
-    let refused = booth.voter.claimed(at(0), &rules, &ask, holding(1, 2), longer);
+    let refused = booth.voter.claimed(at(0), &rules, &ask, (holding(1, 2), Claimant::Candidate), longer);
     assert_eq!(refused, Err(Refusal::TooLong { longest_ms: 2000 }));
 }
 
@@ -299,7 +302,7 @@ fn promises_are_kept_for_the_most_seats_and_not_for_one_more() {
         let rules =
             Rules { me: node(1), council: booth.council.as_ref(), view: &booth.view, ttl: TTL, longest_ttl: TTL };
         let ask = Ask { seat: &seat, claimant: node(2), council: id, suitability: None };
-        let answer = booth.voter.claimed(at(0), &rules, &ask, holding(1, 2), TTL);
+        let answer = booth.voter.claimed(at(0), &rules, &ask, (holding(1, 2), Claimant::Candidate), TTL);
         let expected = if number < SEATS_MAX { Ok(Granted::Promised) } else { Err(Refusal::TooManySeats) };
         assert_eq!(answer, expected, "seat {number}");
     }
