@@ -100,7 +100,7 @@ pub(super) fn load(dir: &Path) -> Result<Plan, Problem> {
     })
 }
 
-fn invalid(plan: &Plan, complaints: Complaints) -> Problem {
+pub(super) fn invalid(plan: &Plan, complaints: Complaints) -> Problem {
     let detail = format!("the plan {} is not valid", plan.ident());
     Problem { places: places(complaints), ..Problem::new(ProblemKind::InvalidPlan, detail) }
 }

@@ -15,7 +15,9 @@ use crate::api::server::RELEASE_BODY_BYTES;
 use crate::api::shape::{DesiredRequest, ReleaseAdded, RolloutReport, Target};
 use crate::api::{ExitStatus, Problem, ProblemKind};
 use crate::base::GroupId;
+use crate::plan::Plan;
 use crate::records::value::Strategy;
+use crate::release::{self, PackError};
 
 pub(super) async fn update(client: &Client, out: &mut Out<'_>, args: &UpdateArgs) -> Outcome {
     let group = &args.group;
@@ -84,7 +86,21 @@ fn pack(group: &GroupId, dir: &Path) -> Result<File, Problem> {
             dir.display()
         )));
     }
-    Err(Problem::new(ProblemKind::Unsupported, "a directory cannot be packed yet"))
+    let unwritable = |error: std::io::Error| {
+        Problem::new(ProblemKind::Internal, format!("cannot write the archive: {error}")).next("make room in TMPDIR")
+    };
+    let room = tempfile::tempdir().map_err(unwritable)?;
+    let packed = release::pack(dir, release::Out::Dir(room.path()), None).map_err(|error| unpackable(&plan, error))?;
+    // It is read by its handle: that its directory goes is of no matter.
+    File::open(&packed.path).map_err(unwritable)
+}
+
+fn unpackable(plan: &Plan, error: PackError) -> Problem {
+    match error {
+        PackError::Check(complaints) => super::plan::invalid(plan, complaints),
+        other => Problem::caused(ProblemKind::InvalidPlan, &other)
+            .next(format!("see what is wrong: sup plan check {}", plan.named.display())),
+    }
 }
 
 /// Under strategy `none` a release waits for each member's next start.

@@ -51,11 +51,15 @@ pub enum Command {
         group: GroupId,
         /// To which revision; none: the one that the current one replaced.
         revision: Option<String>,
+        /// As in `ApplyConfig`.
+        expect: Option<String>,
     },
     /// Put the plans' defaults in force again.
     UnsetConfig {
         /// Of which group.
         group: GroupId,
+        /// As in `ApplyConfig`.
+        expect: Option<String>,
     },
     /// Say what a group should be.
     SetDesired {

@@ -20,6 +20,12 @@ impl Node {
         toml: String,
         expect: Option<&str>,
     ) -> Result<Done, CommandError> {
+        let history = self.expected_history(group, expect)?;
+        self.put_revision(now, group, &history, toml, "apply")
+    }
+
+    /// The revisions, newest first, if the one in force is the one that the caller expects.
+    fn expected_history(&self, group: &GroupId, expect: Option<&str>) -> Result<Vec<ConfigEntry>, CommandError> {
         let history = self.census.config_history(group);
         let found = history.first().map_or(NO_REVISION, |entry| entry.revision.as_str());
         match expect {
@@ -28,7 +34,7 @@ impl Node {
                 expected: expected.to_owned(),
                 found: found.to_owned(),
             }),
-            Some(_) | None => self.put_revision(now, group, &history, toml, "apply"),
+            Some(_) | None => Ok(history),
         }
     }
 
@@ -37,14 +43,15 @@ impl Node {
         now: Now,
         group: &GroupId,
         revision: Option<&str>,
+        expect: Option<&str>,
     ) -> Result<Done, CommandError> {
-        let history = self.census.config_history(group);
+        let history = self.expected_history(group, expect)?;
         let target = match (revision, history.first()) {
             (Some(revision), _) => Some(revision.to_owned()),
             (None, Some(current)) => match &current.value.parent {
                 Some(parent) => Some(parent.clone()),
                 // Before the first revision the plans' defaults were in force.
-                None => return self.unset_config(now, group),
+                None => return self.unset_config(now, group, expect),
             },
             (None, None) => None,
         };
@@ -63,8 +70,13 @@ impl Node {
         self.put_revision(now, group, &history, toml, &format!("rollback to {target}"))
     }
 
-    pub(super) fn unset_config(&mut self, now: Now, group: &GroupId) -> Result<Done, CommandError> {
-        let history = self.census.config_history(group);
+    pub(super) fn unset_config(
+        &mut self,
+        now: Now,
+        group: &GroupId,
+        expect: Option<&str>,
+    ) -> Result<Done, CommandError> {
+        let history = self.expected_history(group, expect)?;
         if history.is_empty() {
             return Ok(Done::default());
         }

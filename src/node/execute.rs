@@ -113,8 +113,10 @@ impl Node {
                 Ok(Done::default())
             }
             Command::ApplyConfig { group, toml, expect } => self.apply_config(now, &group, toml, expect.as_deref()),
-            Command::RollbackConfig { group, revision } => self.rollback_config(now, &group, revision.as_deref()),
-            Command::UnsetConfig { group } => self.unset_config(now, &group),
+            Command::RollbackConfig { group, revision, expect } => {
+                self.rollback_config(now, &group, revision.as_deref(), expect.as_deref())
+            }
+            Command::UnsetConfig { group, expect } => self.unset_config(now, &group, expect.as_deref()),
             Command::SetDesired { group, state } => self.set_state(now, &group, state),
             Command::SetRelease { group, release } => self.set_release(now, &group, release),
             Command::SetOptions { group, options } => self.set_options(now, &group, options),

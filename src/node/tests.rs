@@ -5,7 +5,7 @@ use super::{Command, CommandError, GroupRules, Input, Node, NodeConfig, NodeEven
 use crate::base::{GroupId, Mono, NodeId, Now, Wall};
 use crate::census::{ConfigStanding, Liveness};
 use crate::records::Write;
-use crate::records::value::{MemberStatus, ServiceState};
+use crate::records::value::{Batch, DesiredState, MemberStatus, RolloutOptions, ServiceState};
 use crate::ring::{Identity, Profile};
 
 fn at(seconds: u64) -> Now {
@@ -86,6 +86,38 @@ fn the_same_config_again_is_no_new_revision() {
 }
 
 #[test]
+fn what_is_expected_holds_for_a_rollback_and_an_unset_too() {
+    let mut node = node_with(false);
+    let first = apply(&mut node, 1, "a = 1", Some("none")).unwrap();
+    let second = apply(&mut node, 2, "a = 2", Some(&first)).unwrap();
+    let error = CommandError::Expectation { group: group(), expected: first.clone(), found: second.clone() };
+    let expect = Some(first);
+    let rollback = Command::RollbackConfig { group: group(), revision: None, expect: expect.clone() };
+    assert_eq!(node.execute(at(3), rollback).0, Err(error.clone()));
+    assert_eq!(node.execute(at(3), Command::UnsetConfig { group: group(), expect }).0, Err(error));
+    let unset = Command::UnsetConfig { group: group(), expect: Some(second) };
+    assert!(node.execute(at(4), unset).0.unwrap().changed);
+}
+
+#[test]
+fn to_say_how_something_is_done_asks_for_nothing_new() {
+    let mut node = node_with(false);
+    let options = |batch| RolloutOptions { batch: Batch::Members(batch), ..RolloutOptions::default() };
+    let set = |batch| Command::SetOptions { group: group(), options: options(batch) };
+    node.execute(at(1), set(2)).0.unwrap();
+    assert_eq!(node.census().group(&group()).asked, 0);
+    node.execute(at(2), Command::SetDesired { group: group(), state: DesiredState::Down }).0.unwrap();
+    let asked = node.census().group(&group()).asked;
+    assert!(asked > 0);
+    assert!(node.execute(at(3), set(3)).0.unwrap().changed);
+    let view = node.census().group(&group());
+    assert_eq!((view.asked, view.desired.as_ref().unwrap().options), (asked, options(3)));
+    assert_eq!(view.target.state, DesiredState::Down);
+    node.execute(at(4), Command::SetDesired { group: group(), state: DesiredState::Up }).0.unwrap();
+    assert!(node.census().group(&group()).asked > asked);
+}
+
+#[test]
 fn a_config_is_refused_when_another_than_the_expected_revision_is_in_force() {
     let mut node = node_with(false);
     let first = apply(&mut node, 1, "a = 1", Some("none")).unwrap();
@@ -101,10 +133,11 @@ fn a_rollback_without_a_revision_goes_back_one_and_with_one_goes_there() {
     let first = apply(&mut node, 1, "a = 1", None).unwrap();
     apply(&mut node, 2, "a = 2", None).unwrap();
     apply(&mut node, 3, "a = 3", None).unwrap();
-    let (back, _) = node.execute(at(4), Command::RollbackConfig { group: group(), revision: None });
+    let (back, _) = node.execute(at(4), Command::RollbackConfig { group: group(), revision: None, expect: None });
     assert!(back.unwrap().changed);
     assert_eq!(in_force(&node), "a = 2");
-    let (there, _) = node.execute(at(5), Command::RollbackConfig { group: group(), revision: Some(first) });
+    let (there, _) =
+        node.execute(at(5), Command::RollbackConfig { group: group(), revision: Some(first), expect: None });
     assert!(there.unwrap().changed);
     assert_eq!(in_force(&node), "a = 1");
     let standings: Vec<_> = node.census().config_history(&group()).iter().map(|entry| entry.standing).collect();
@@ -116,11 +149,13 @@ fn a_rollback_without_a_revision_goes_back_one_and_with_one_goes_there() {
 fn a_rollback_of_the_first_revision_goes_back_to_the_defaults() {
     let mut node = node_with(false);
     apply(&mut node, 1, "a = 1", None).unwrap();
-    let (back, _) = node.execute(at(2), Command::RollbackConfig { group: group(), revision: None });
+    let (back, _) = node.execute(at(2), Command::RollbackConfig { group: group(), revision: None, expect: None });
     assert!(back.unwrap().changed);
     assert_eq!(in_force(&node), "");
-    let (none, _) =
-        node.execute(at(2), Command::RollbackConfig { group: "web.default".parse().unwrap(), revision: None });
+    let (none, _) = node.execute(
+        at(2),
+        Command::RollbackConfig { group: "web.default".parse().unwrap(), revision: None, expect: None },
+    );
     assert!(matches!(none, Err(CommandError::NoRevision { .. })));
 }
 
@@ -129,7 +164,7 @@ fn a_rollback_to_what_never_was_says_what_there_is() {
     let mut node = node_with(false);
     let first = apply(&mut node, 1, "a = 1", None).unwrap();
     let revision = Some("9-deadbeef".to_owned());
-    let (result, _) = node.execute(at(2), Command::RollbackConfig { group: group(), revision });
+    let (result, _) = node.execute(at(2), Command::RollbackConfig { group: group(), revision, expect: None });
     let text = result.unwrap_err().to_string();
     assert!(text.contains("9-deadbeef") && text.contains(&first), "{text}");
 }
@@ -138,7 +173,7 @@ fn a_rollback_to_what_never_was_says_what_there_is() {
 fn an_unset_config_leaves_the_defaults_in_force_and_its_history_in_place() {
     let mut node = node_with(false);
     apply(&mut node, 1, "a = 1", None).unwrap();
-    let (done, _) = node.execute(at(2), Command::UnsetConfig { group: group() });
+    let (done, _) = node.execute(at(2), Command::UnsetConfig { group: group(), expect: None });
     assert!(done.unwrap().changed);
     assert_eq!(in_force(&node), "");
     assert_eq!(node.census().config_history(&group()).len(), 2);

@@ -258,7 +258,11 @@ impl ReleaseStore {
         self.dir.join(release.to_string())
     }
 
-    fn unfinished(&self) -> Result<TempDir, StoreError> {
+    /// A directory for what is on its way into the store: it goes with what is returned, or at the next start.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn unfinished(&self) -> Result<TempDir, StoreError> {
         let made = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&self.dir);
         made.map_err(failed("make a directory in", &self.dir))
     }

@@ -169,11 +169,11 @@ impl Fault {
                 None
             }
             Self::RollbackConfig { host } => {
-                cluster.tell(host, Command::RollbackConfig { group: fake_group(), revision: None });
+                cluster.tell(host, Command::RollbackConfig { group: fake_group(), revision: None, expect: None });
                 None
             }
             Self::UnsetConfig { host } => {
-                cluster.tell(host, Command::UnsetConfig { group: fake_group() });
+                cluster.tell(host, Command::UnsetConfig { group: fake_group(), expect: None });
                 None
             }
             Self::Resign => {

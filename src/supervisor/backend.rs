@@ -37,6 +37,7 @@ use crate::census::GroupView;
 use crate::net::Counters;
 use crate::node::{Command, CommandError, Node};
 use crate::records::value::{DesiredState, OrderKind};
+use crate::release::ReleaseStore;
 use crate::service;
 
 /// What answering takes.
@@ -49,6 +50,7 @@ pub(super) struct Context {
     pub services: Services,
     pub feed: Feed,
     pub blobs: Blobs,
+    pub releases: Arc<ReleaseStore>,
     pub counters: Arc<Counters>,
     pub gauges: Arc<Gauges>,
     /// Cancelled to end the supervisor.
@@ -285,15 +287,14 @@ impl Backend for Supervisor {
     }
 
     async fn rollback_config(&self, group: &GroupId, request: RollbackRequest) -> Result<ConfigApplied, Problem> {
-        configs::expect(group, &self.history(group).await?, request.expect.as_deref())?;
-        let command = Command::RollbackConfig { group: group.clone(), revision: request.revision };
+        let command =
+            Command::RollbackConfig { group: group.clone(), revision: request.revision, expect: request.expect };
         self.config_command(group, command).await
     }
 
     async fn unset_config(&self, group: &GroupId, request: UnsetRequest) -> Result<ConfigApplied, Problem> {
         self.view(group).await?;
-        configs::expect(group, &self.history(group).await?, request.expect.as_deref())?;
-        self.config_command(group, Command::UnsetConfig { group: group.clone() }).await
+        self.config_command(group, Command::UnsetConfig { group: group.clone(), expect: request.expect }).await
     }
 
     async fn logs(&self, service: &Name, request: LogsRequest) -> Result<Lines, Problem> {

@@ -9,6 +9,7 @@ use super::ringloop::RingStartError;
 use crate::api::server::BindError as SocketError;
 use crate::api::{Problem, ProblemKind};
 use crate::blob::BlobError;
+use crate::release::StoreError as ReleaseStoreError;
 use crate::store::StoreError;
 
 /// The supervisor could not start, or found that it must not go on.
@@ -29,6 +30,9 @@ pub enum RunError {
     /// The directory of blobs cannot be opened.
     #[error(transparent)]
     Blobs(#[from] BlobError),
+    /// The directory of releases cannot be opened.
+    #[error(transparent)]
+    Releases(#[from] ReleaseStoreError),
     /// The network loop cannot be started: mostly, its port is in use.
     #[error(transparent)]
     Ring(#[from] RingStartError),

@@ -36,12 +36,15 @@ use crate::census::Liveness;
 use crate::net::{Opened, Transport, holder};
 use crate::node::{Command, NodeConfig, NodeEvent, Note, Restored};
 use crate::records::value::NodeFacts;
+use crate::release::{ReleaseStore, Trust};
 use crate::ring::Identity;
 use crate::store::{Loaded, MovedAside, Store};
 use crate::template::SysContext;
 
 /// Where blobs are, in the data directory.
 const BLOBS: &str = "blobs";
+/// Where releases are, unpacked.
+const RELEASES: &str = "releases";
 /// Streams for blobs that wait to be taken up, which takes microseconds. More are closed, and tried again.
 const BLOB_STREAMS: usize = 32;
 /// How long a node that left goes on answering: others may still be passing its farewell on, and would take silence
@@ -71,6 +74,7 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
     make_data_dir(&settings.data_dir)?;
     let (store, loaded) = Store::open(&settings.data_dir)?;
     let blob_store = Arc::new(BlobStore::open(&settings.data_dir.join(BLOBS))?);
+    let releases = Arc::new(ReleaseStore::open(&settings.data_dir.join(RELEASES), Trust::default())?);
     let doors = open_doors(&settings).await?;
     let identity = Identity {
         id: loaded.restored.node_id,
@@ -113,6 +117,7 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
         services: services.clone(),
         feed,
         blobs,
+        releases,
         counters,
         gauges,
         end: end.clone(),

@@ -59,19 +59,6 @@ fn invalid(group: &GroupId) -> Problem {
     Problem::new(ProblemKind::InvalidConfig, format!("the config of {group} is not valid; nothing was changed"))
 }
 
-/// Whether the revision in force is the one that a caller expects.
-pub(super) fn expect(group: &GroupId, history: &[ConfigEntry], expected: Option<&str>) -> Result<(), Problem> {
-    let found = history.first().map_or("none", |entry| entry.revision.as_str());
-    match expected {
-        Some(expected) if expected != found => {
-            let detail = format!("config of {group}: expected revision {expected}, but {found} is in force");
-            Err(Problem::new(ProblemKind::Conflict, detail)
-                .next(format!("see the history: sup config history {group}")))
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
 /// The text of a revision; of the one in force if none is named.
 pub(super) fn text(group: &GroupId, history: &[ConfigEntry], revision: Option<&str>) -> Result<Config, Problem> {
     let entry = match revision {
@@ -108,7 +95,7 @@ pub(super) fn revision(entry: &ConfigEntry) -> Revision {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_syntax, expect, text};
+    use super::{check_syntax, text};
     use crate::api::ProblemKind;
 
     #[test]
@@ -121,8 +108,6 @@ mod tests {
     #[test]
     fn without_a_config_none_is_in_force() {
         let group = "redis.default".parse().unwrap();
-        assert!(expect(&group, &[], Some("none")).is_ok());
-        assert_eq!(expect(&group, &[], Some("1-ab")).unwrap_err().kind, ProblemKind::Conflict);
         assert_eq!(text(&group, &[], None).unwrap().revision, None);
         assert_eq!(text(&group, &[], Some("1-ab")).unwrap_err().kind, ProblemKind::UnknownRevision);
     }
