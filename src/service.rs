@@ -2,6 +2,7 @@
 //!
 //! | file | noun |
 //! | --- | --- |
+//! | `standing` | what a member has accepted to be, on the disk |
 //! | `spec` | what was asked for: the file that says which service runs here, and how |
 //! | `paths` | where a service lives in the data directory |
 //! | `machine` | the states of a service and what leads from one to another; pure, tested without processes |
@@ -31,12 +32,15 @@ mod output;
 mod process;
 mod render;
 mod spec;
+mod standing;
 mod status;
 mod task;
 mod view;
 mod watch;
 
 pub use ground::hook_logs;
-pub use handle::{Clock, Command, Deps, Handle, HeldLease, LeaseState, RingState, ServiceGone, Subscribe, spawn};
+pub use handle::{
+    Clock, Command, Deps, Fetching, Handle, HeldLease, LeaseState, Releases, RingState, ServiceGone, Subscribe, spawn,
+};
 pub use spec::{Bind, BindError, BindingMode, LoadSpecError, SaveSpecError, ServiceSpec};
 pub use status::{HookReport, ServiceStatus};

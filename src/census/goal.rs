@@ -18,9 +18,10 @@ pub struct Goal {
 }
 
 /// When a change is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum When {
     /// At once.
+    #[default]
     Now,
     /// When the service is started next, for whatever reason.
     NextStart,

@@ -90,6 +90,11 @@ impl Config {
         self.revision.as_deref()
     }
 
+    /// Why the group's config is not the one in force, although it should be.
+    pub(super) fn refused(&self) -> Option<&str> {
+        self.group.problem.as_deref()
+    }
+
     /// What is wrong, while what was there before is in force.
     pub(super) fn problems(&self) -> impl Iterator<Item = &str> {
         [&self.user, &self.group].into_iter().filter_map(|layer| layer.problem.as_deref())

@@ -112,7 +112,7 @@ pub(super) fn prepare(paths: &ServicePaths, owner: Owner) -> Result<(), String> 
         make(dir, 0o750, owner).map_err(|error| in_words(dir, error))?;
     }
     for dir in [state_dir(paths), hook_logs(paths)] {
-        make(&dir, 0o700, Owner::default()).map_err(|error| in_words(&dir, error))?;
+        make_private(&dir).map_err(|error| in_words(&dir, error))?;
     }
     if let Some(dir) = paths.user_toml.parent() {
         fs::create_dir_all(dir).map_err(|error| in_words(dir, error))?;
@@ -138,6 +138,11 @@ pub(super) fn remove_pid(paths: &ServicePaths) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Makes a directory that only the supervisor's user gets into.
+pub(super) fn make_private(dir: &Path) -> io::Result<()> {
+    make(dir, 0o700, Owner::default())
 }
 
 fn make(dir: &Path, mode: u32, owner: Owner) -> io::Result<()> {

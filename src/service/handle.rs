@@ -1,16 +1,19 @@
 //! How the supervisor holds a service: what the task is given, and what it is asked.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::spec::ServiceSpec;
+use super::standing::Standing;
 use super::status::ServiceStatus;
 use super::task::Driver;
-use crate::base::{GroupId, Mono, NodeId, Now, Term};
+use crate::base::{GroupId, Hash, Mono, NodeId, Now, Term};
 use crate::census::GroupView;
+use crate::plan::ServicePaths;
 use crate::template::SysContext;
 
 /// Commands that wait for the task. They come from people, one at a time per request of the API; a sender waits when
@@ -22,6 +25,19 @@ pub type Clock = fn() -> Now;
 
 /// Gives a view of a group that follows its changes.
 pub type Subscribe = Arc<dyn Fn(&GroupId) -> watch::Receiver<Arc<GroupView>> + Send + Sync>;
+
+/// The directory of a release, once it is there; or why it cannot be had.
+pub type Fetching = Pin<Box<dyn Future<Output = Result<PathBuf, String>> + Send>>;
+
+/// Where releases come from.
+pub trait Releases: Send + Sync {
+    /// The directory of a release's plan, if the release is on this node. Blocks.
+    fn local(&self, release: Hash) -> Option<PathBuf>;
+
+    /// The same, of a release that may have to be fetched from another member first. Dropping the future leaves what
+    /// was fetched so far where the next call finds it.
+    fn fetch(&self, release: Hash) -> Fetching;
+}
 
 /// Whether the ring's state is known well enough to start anything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,6 +86,8 @@ pub struct Deps {
     pub subscribe: Subscribe,
     /// The lease of its group's leader seat.
     pub lease: watch::Receiver<LeaseState>,
+    /// The releases.
+    pub releases: Arc<dyn Releases>,
 }
 
 /// What a service may be asked.
@@ -98,15 +116,17 @@ pub struct Handle {
     task: JoinHandle<()>,
 }
 
-/// Starts the task of a service. It adopts the process of an earlier task if that still runs.
+/// Starts the task of a service. It adopts the process of an earlier task if that still runs, and goes by the target
+/// that task had accepted: reading that file is all that this blocks for.
 ///
 /// Must be called within a tokio runtime.
 #[must_use]
 pub fn spawn(spec: ServiceSpec, deps: Deps) -> Handle {
     let spec = Arc::new(spec);
     let (commands, incoming) = mpsc::channel(PENDING_COMMANDS);
-    let (publish, status) = watch::channel(Arc::new(ServiceStatus::loaded(&spec, (deps.clock)())));
-    let task = tokio::spawn(Driver::new(spec, deps, incoming, publish).run());
+    let standing = Standing::recall(&ServicePaths::new(&deps.data_dir, &spec.service));
+    let (publish, status) = watch::channel(Arc::new(ServiceStatus::loaded(&spec, &standing, (deps.clock)())));
+    let task = tokio::spawn(Driver::new(spec, standing, deps, incoming, publish).run());
     Handle { commands, status, task }
 }
 

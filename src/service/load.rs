@@ -1,24 +1,30 @@
 //! A spec becomes something that can run: its plan read, everything that it requires found, its directories made.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use toml::Table;
 
 use super::ground::{self, Account};
+use super::handle::Releases;
 use super::machine::{HealthPolicy, RestartPolicy, Settings};
 use super::spec::{BindingMode, ServiceSpec};
-use crate::base::Name;
+use crate::base::{Hash, Name};
 use crate::plan::config::{environment_variable, parse_environment};
 use crate::plan::{BindSpec, HealthCheck, HookName, Plan, ServicePaths};
 use crate::template::{PkgContext, Templates};
 
-/// The file that says which release the `install` hook went through for.
+/// The file that says which releases the `install` hook went through for, the last one last.
 const INSTALLED: &str = "installed";
+/// How many of them are remembered. One that is put on again after so many others is installed again.
+const INSTALLED_MAX: usize = 20;
 
 /// A plan that can run here.
 #[derive(Debug)]
 pub(super) struct Loaded {
+    /// The release that it is; none: the plan is that in the service's own directory.
+    pub(super) release: Option<Hash>,
     pub(super) plan: Plan,
     pub(super) templates: Templates,
     pub(super) paths: ServicePaths,
@@ -34,12 +40,48 @@ pub(super) struct Loaded {
     pub(super) warnings: Vec<String>,
 }
 
-/// Reads the plan of a spec. Blocks.
+impl Loaded {
+    /// The release as people are shown it.
+    pub(super) fn shown_release(&self) -> String {
+        self.release.map_or_else(|| self.plan.release.to_string(), |release| release.short())
+    }
+}
+
+/// Why a plan cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// The release is not on this node.
+    Missing(Hash),
+    /// It makes no sense, or not here; why, for a person.
+    Broken(String),
+}
+
+/// Reads the plan of a release, or of none: that in the spec's own directory. Blocks.
 ///
 /// # Errors
+/// When it cannot be used.
+pub(super) fn load(
+    spec: &ServiceSpec,
+    release: Option<Hash>,
+    releases: &dyn Releases,
+    paths: &ServicePaths,
+) -> Result<Arc<Loaded>, Unusable> {
+    let dir = match release {
+        None => spec.plan.clone(),
+        Some(release) => releases.local(release).ok_or(Unusable::Missing(release))?,
+    };
+    read(spec, release, &dir, paths).map_err(Unusable::Broken)
+}
+
+/// # Errors
 /// Says, for a person, everything that keeps the service from running.
-pub(super) fn load(spec: &ServiceSpec, paths: &ServicePaths) -> Result<Arc<Loaded>, String> {
-    let plan = Plan::load(&spec.plan).map_err(|error| explain(&error))?;
+fn read(
+    spec: &ServiceSpec,
+    release: Option<Hash>,
+    dir: &Path,
+    paths: &ServicePaths,
+) -> Result<Arc<Loaded>, String> {
+    let plan = Plan::load(dir).map_err(|error| explain(&error))?;
     if plan.manifest.name != spec.service {
         let (name, dir) = (&plan.manifest.name, plan.dir.display());
         return Err(format!("the plan in {dir} is that of {name}, not of {}", spec.service));
@@ -68,6 +110,7 @@ pub(super) fn load(spec: &ServiceSpec, paths: &ServicePaths) -> Result<Arc<Loade
     let pkg = PkgContext::new(&plan, paths);
     let warnings = warning.into_iter().collect();
     Ok(Arc::new(Loaded {
+        release,
         plan,
         templates,
         paths: paths.clone(),
@@ -132,14 +175,24 @@ fn settings(spec: &ServiceSpec, plan: &Plan, paths: &ServicePaths) -> Settings {
     }
 }
 
-fn is_installed(plan: &Plan, paths: &ServicePaths) -> bool {
+fn installed(paths: &ServicePaths) -> Vec<String> {
     let marker = ground::state_dir(paths).join(INSTALLED);
-    std::fs::read_to_string(marker).is_ok_and(|release| release.trim() == plan.release.to_string())
+    let text = std::fs::read_to_string(marker).unwrap_or_default();
+    text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+fn is_installed(plan: &Plan, paths: &ServicePaths) -> bool {
+    installed(paths).iter().any(|release| *release == plan.release.to_string())
 }
 
 /// Remembers that this release is installed.
 pub(super) fn remember_installation(loaded: &Loaded) -> std::io::Result<()> {
-    std::fs::write(ground::state_dir(&loaded.paths).join(INSTALLED), format!("{}\n", loaded.plan.release))
+    let mut all = installed(&loaded.paths);
+    all.retain(|release| *release != loaded.plan.release.to_string());
+    all.push(loaded.plan.release.to_string());
+    let kept = all.len().saturating_sub(INSTALLED_MAX);
+    let text: String = all[kept..].iter().map(|release| format!("{release}\n")).collect();
+    std::fs::write(ground::state_dir(&loaded.paths).join(INSTALLED), text)
 }
 
 /// Forgets that any was.

@@ -5,13 +5,15 @@
 //! and always says why.
 //!
 //! ```text
-//! Loading -> Waiting (ring, install, binds, leader) -> Preparing (render, init) -> Launching -> Running -+
+//! Loading -> Waiting (ring, release, install, binds, leader) -> Preparing (render, init) -> Launching -> Running -+
 //!    ^          ^                                                                                         |
 //!    |          +---- Resting: backoff <---- Ending: pre-stop, process gone, hooks gone, post-stop <------+
 //!    +------------------ start, restart ----------'----> Resting: down, failed
 //! ```
 //!
 //! - `event`: the vocabulary.
+//! - `heading`: from what the member is told to be to what it goes by.
+//! - `turn`: its turn in a rollout, and when that is done or has failed.
 //! - `start`: from loaded to launched.
 //! - `apply`: what a running process is told when something changed.
 //! - `ending`: from running to rest.
@@ -24,27 +26,32 @@ mod apply;
 mod backoff;
 mod ending;
 mod event;
+mod heading;
 mod health;
 mod start;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::Duration;
 
 pub use event::{
-    Action, Applied, EndedBy, Event, HealthPolicy, HookEnd, ProcessEnd, RestartPolicy, Role, Settings, Told,
+    Action, Applied, Blame, Earlier, EndedBy, Event, Goal, HealthPolicy, HookEnd, ProcessEnd, RestartPolicy, Role,
+    Settings, Successor, Told,
 };
 
 use self::apply::Apply;
 use self::backoff::Backoff;
-use self::ending::Then;
+use self::ending::{Seat, Then};
+use self::heading::{Approach, Fetch, PlanOf};
 use self::health::HealthTrack;
+use self::turn::Track;
 use super::handle::{Command, RingState};
-use crate::base::{Mono, Now, Wall};
+use crate::base::{Hash, Mono, Now, Wall};
 use crate::plan::HookName;
-use crate::records::value::{DesiredState, Health, ServiceState, Topology};
+use crate::records::value::{DesiredState, Health, ServiceState, Target, Topology, TurnReport};
 
 /// How often the suitability is asked for while all is quiet.
 const SUITABILITY_INTERVAL: Duration = Duration::from_secs(5);
@@ -94,6 +101,7 @@ enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gate {
     Ring,
+    Release,
     Binds,
     Leader,
 }
@@ -123,12 +131,28 @@ enum Timer {
     PostRun,
     Apply,
     Suitability,
+    Fetch,
+    Accept,
+    Turn,
+    HandOver,
+}
+
+impl Timer {
+    /// Whether it is about what the member is to be, and not about a process that may be gone.
+    fn is_of_goal(self) -> bool {
+        match self {
+            Timer::Fetch | Timer::Accept | Timer::Turn | Timer::HandOver => true,
+            Timer::Backoff | Timer::Health | Timer::PostRun | Timer::Apply | Timer::Suitability => false,
+        }
+    }
 }
 
 /// Something that is wrong and does not keep the process from running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trouble {
     Plan,
+    Release,
+    Target,
     Render,
     Reconfigure,
     PostRun,
@@ -161,21 +185,39 @@ pub struct Snapshot {
     pub problems: Vec<String>,
     /// Whether the process goes by what was rendered last, as far as it ever will.
     pub applied: bool,
+    /// What it has accepted to be.
+    pub target: Option<Target>,
+    /// The turn that it has; none if it has none.
+    pub turn: Option<TurnReport>,
 }
 
 /// A service's state machine.
 #[derive(Debug)]
 pub struct Machine {
     settings: Settings,
-    /// Whether `settings` are a plan's. They are not for a process that was adopted although its plan is broken.
-    planned: bool,
+    /// Whose `settings` are. Nobody's for a process that was adopted although its plan is broken.
+    plan: PlanOf,
+    /// The release whose plan is being read, or was last.
+    reading: Option<Hash>,
     phase: Phase,
     why: String,
     since: Wall,
     process: Process,
-    /// What this node was asked for, and what the group was.
+    /// What this node was asked for.
     desired: DesiredState,
-    group_desired: DesiredState,
+    /// What the member is told to be, what it goes by, and what is being written down to be gone by next.
+    goal: Option<Goal>,
+    target: Option<Target>,
+    accepting: Option<Target>,
+    /// The target was just replaced by another.
+    moved: bool,
+    fetch: Fetch,
+    /// The turn under way, and how the last one ended.
+    turn: Option<Track>,
+    ended: Option<TurnReport>,
+    /// What becomes of the leader's seat while the process is away; none if nothing special.
+    seat: Option<Seat>,
+    successor: Successor,
     ring: RingState,
     unmet_binds: Vec<String>,
     /// Whether the binds were met once since the service was last put up: losing one later stops nothing.
@@ -211,16 +253,25 @@ pub struct Machine {
 impl Machine {
     /// A service that was just loaded. Its first action is [`Action::Load`].
     #[must_use]
-    pub fn new(topology: Topology, desired: DesiredState, now: Now) -> Self {
+    pub fn new(topology: Topology, desired: DesiredState, earlier: Earlier, now: Now) -> Self {
         let mut machine = Self {
             settings: Settings::without_plan(topology),
-            planned: false,
+            plan: PlanOf::Unread,
+            reading: earlier.release,
             phase: Phase::Loading,
             why: String::new(),
             since: now.wall,
             process: Process::None,
             desired,
-            group_desired: DesiredState::Up,
+            goal: None,
+            target: earlier.target,
+            accepting: None,
+            moved: false,
+            fetch: Fetch::Idle,
+            turn: None,
+            ended: earlier.turn,
+            seat: None,
+            successor: Successor::None,
             ring: RingState::Joining,
             unmet_binds: Vec::new(),
             bound: false,
@@ -248,7 +299,7 @@ impl Machine {
             actions: Vec::new(),
         };
         machine.enter(Phase::Loading, String::new(), now);
-        machine.actions.push(Action::Load);
+        machine.actions.push(Action::Load(machine.reading));
         machine
     }
 
@@ -256,16 +307,20 @@ impl Machine {
     pub fn handle(&mut self, event: Event, now: Now) {
         match event {
             Event::PlanRead(settings) => self.plan_read(settings),
-            Event::PlanFailed(why) => {
-                self.planned = false;
-                self.troubles.insert(Trouble::Plan, why);
-            }
+            Event::PlanFailed(why) => self.plan_failed(why),
+            Event::ReleaseMissing(release) => self.release_missing(release, now),
             Event::Adopted { pid, since, applied } => self.adopted(pid, since, applied, now),
             Event::NothingToAdopt => self.nothing_to_adopt(now),
             Event::Ring(ring) => self.ring = ring,
             Event::Binds(unmet) => self.unmet_binds = unmet,
             Event::Role(role) => self.role_changed(role),
-            Event::GroupDesired(desired) => self.group_desired = desired,
+            Event::Goal(goal) => self.goal_told(goal, now),
+            Event::Accepted(target) => self.accepted(target),
+            Event::NotAccepted(why) => self.not_accepted(why, now),
+            Event::Fetched(release) => self.fetched(release),
+            Event::NotFetched(release, why) => self.not_fetched(release, why, now),
+            Event::ConfigRefused(why) => self.config_refused(&why),
+            Event::Successor(successor) => self.successor_changed(successor),
             Event::ContextChanged => self.context_changed(),
             Event::Rendered(rendered) => self.rendered(rendered, now),
             Event::RenderFailed(why) => self.render_failed(why, now),
@@ -294,6 +349,10 @@ impl Machine {
                 Timer::PostRun => self.run_hook(HookName::PostRun),
                 Timer::Apply => self.context_changed(),
                 Timer::Suitability => self.measure_suitability(),
+                Timer::Fetch => self.fetch_due(),
+                // That it is due is all that `settle` wants to know of these.
+                Timer::Accept | Timer::Turn => {}
+                Timer::HandOver => self.seat = None,
             }
         }
         self.settle(now);
@@ -346,6 +405,8 @@ impl Machine {
             launches: self.launches,
             problems,
             applied: runs && self.apply == Apply::Idle && !self.dirty,
+            target: self.target.clone(),
+            turn: self.turn.as_ref().map(|track| track.report(None)),
         }
     }
 
@@ -357,7 +418,7 @@ impl Machine {
 
     fn state(&self) -> ServiceState {
         match &self.phase {
-            Phase::Loading | Phase::Installing => ServiceState::Loaded,
+            Phase::Loading | Phase::Installing | Phase::Waiting(Gate::Release) => ServiceState::Loaded,
             Phase::Waiting(Gate::Ring) => ServiceState::WaitingForRing,
             Phase::Waiting(Gate::Binds) => ServiceState::WaitingForBinds,
             Phase::Waiting(Gate::Leader) => ServiceState::WaitingForLeader,
@@ -383,13 +444,13 @@ impl Machine {
             | Phase::Launching(_)
             | Phase::Starting
             | Phase::Up
-            | Phase::Backoff => true,
+            | Phase::Backoff => self.seat != Some(Seat::GivenBack),
             Phase::PreStop(then) | Phase::Ending(then) => then.keeps_seat() || self.leads(),
             Phase::PostStop(then) => then.keeps_seat(),
-            Phase::Loading
-            | Phase::Waiting(Gate::Ring | Gate::Binds)
-            | Phase::Installing
-            | Phase::Uninstalling
+            Phase::Loading | Phase::Waiting(Gate::Ring | Gate::Release | Gate::Binds) | Phase::Installing => {
+                self.seat == Some(Seat::Kept)
+            }
+            Phase::Uninstalling
             | Phase::Down
             | Phase::Failed(_)
             | Phase::Unloaded => false,
@@ -404,7 +465,7 @@ impl Machine {
 
     /// Why the process should not run; none if it should.
     fn unwanted(&self) -> Option<&'static str> {
-        match (self.desired, self.group_desired) {
+        match (self.desired, self.target.as_ref().map_or(DesiredState::Up, |target| target.state)) {
             (DesiredState::Down, _) => Some("stopped on request"),
             (DesiredState::Up, DesiredState::Down) => Some("stopped everywhere: the group's desired state is down"),
             (DesiredState::Up, DesiredState::Up) => None,
@@ -415,6 +476,8 @@ impl Machine {
     fn settle(&mut self, now: Now) {
         if self.unloading {
             self.unload(now);
+        } else if self.may_approach() && self.approach() == Approach::Accepted {
+            self.go_by_target(now);
         }
         let unwanted = self.unwanted();
         match (&self.phase, unwanted) {
@@ -434,7 +497,15 @@ impl Machine {
         }
         self.go_on_ending(now);
         self.go_on_applying();
+        self.go_on_with_turn(now);
         self.seek_suitability();
+    }
+
+    /// Whether what it is to be is worth going for: nothing is known before the ring is, and what a process of an
+    /// earlier task goes by must be known before it is judged.
+    fn may_approach(&self) -> bool {
+        let is_late = matches!(self.phase, Phase::Loading | Phase::Uninstalling | Phase::Unloaded);
+        self.ring == RingState::Ready && !is_late
     }
 
     fn command(&mut self, command: Command, now: Now) {
@@ -471,6 +542,7 @@ impl Machine {
                 self.troubles.remove(&Trouble::PostRun);
             }
             HookEnd::Failed(how) => {
+                self.turn_failed(format!("the post-run hook {how}"), Blame::Hook(HookName::PostRun));
                 self.troubles.insert(Trouble::PostRun, format!("the post-run hook {how}; it is tried again"));
                 self.arm_retry(Timer::PostRun, now);
             }
@@ -480,9 +552,11 @@ impl Machine {
     fn checked(&mut self, health: Health, said: String, now: Now) {
         self.checking = false;
         let Some(track) = self.health.as_mut() else { return };
-        track.observe(health, said, now.mono);
-        let (health, pause) = (track.health(), track.pause());
-        match (&self.phase, health) {
+        track.observe(health, said.clone(), now.mono);
+        let (told, usual, policy) = (track.health(), track.pause(), track.policy());
+        self.judge_turn(health, &said, now);
+        let pause = self.turn.as_ref().map_or(usual, |turn| turn.pause(usual, policy));
+        match (&self.phase, told) {
             (Phase::Starting, Health::Ok | Health::Warning | Health::Critical) => self.up(now),
             (Phase::Starting, Health::Unknown) | (Phase::Up, _) => {}
             _ => return,
@@ -507,9 +581,20 @@ impl Machine {
             // An election begins: what was measured may be seconds old.
             self.measure_suitability();
         }
+        if role == Role::Follower && self.seat == Some(Seat::GivenBack) {
+            // Somebody else has it now.
+            self.seat = None;
+        }
         self.role = role;
         self.retry = RETRY_MIN;
         self.context_changed();
+    }
+
+    fn successor_changed(&mut self, successor: Successor) {
+        self.successor = successor;
+        if successor == Successor::None && self.seat == Some(Seat::GivenBack) && !self.leads() {
+            self.seat = None;
+        }
     }
 
     /// An eligible member of a led group measures its suitability as soon as it can.
@@ -555,12 +640,20 @@ impl Machine {
 
     /// Enters a state in which nothing runs.
     fn rest(&mut self, phase: Phase, why: String, now: Now) {
-        self.timers.clear();
+        self.forget_timers();
+        if matches!(phase, Phase::Down | Phase::Unloaded | Phase::Failed(_)) {
+            self.seat = None;
+        }
         if matches!(phase, Phase::Down | Phase::Unloaded) {
             self.bound = false;
             self.suitability = None;
             self.backoff.reset();
         }
         self.enter(phase, why, now);
+    }
+
+    /// What was due of a process that goes or is gone.
+    fn forget_timers(&mut self) {
+        self.timers.retain(|timer, _| timer.is_of_goal());
     }
 }

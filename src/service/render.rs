@@ -36,12 +36,19 @@ pub(super) struct Rendered {
 ///
 /// # Errors
 /// When something does not render, in which case nothing is written; or is not written. Says what and where.
-pub(super) fn render(loaded: &Loaded, context: &Value, told: Told) -> Result<Rendered, String> {
+pub(super) fn render(
+    loaded: &Loaded,
+    revision: Option<String>,
+    context: &Value,
+    told: Told,
+) -> Result<Rendered, String> {
     let files = loaded.templates.render_all(context).map_err(|error| error.to_string())?;
     let env = environment(loaded, context)?;
     let (run, run_text) = run_line(loaded, context)?;
     write(&files, &loaded.paths.root, loaded.account.owner()).map_err(|error| explain(&error))?;
     let applied = Applied {
+        release: loaded.release,
+        revision,
         config: hash_of(files.iter().filter(|file| file.kind == RenderedKind::Config)),
         reconfigure: hash_of(files.iter().filter(|file| file.kind == RenderedKind::Hook(HookName::Reconfigure))),
         run: hash_of_run(&files, &env, &run_text),

@@ -5,12 +5,14 @@
 //! sender would wait.
 //!
 //! - `observe`: from views, lease and config to what the machine is told and what templates see.
+//! - `stand`: what the member goes by, and how its turns end, to the disk.
 //! - `act`: from actions to tasks.
 //! - `report`: from all of it to the status.
 
 mod act;
 mod observe;
 mod report;
+mod stand;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{Mutex, Notify, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -28,17 +30,18 @@ use super::handle::{Command, Deps};
 use super::health::Verdict;
 use super::hook::HookRun;
 use super::lease::Lease;
-use super::load::Loaded;
+use super::load::{Loaded, Unusable};
 use super::log::HookLog;
-use super::machine::{Applied, Event, HookEnd, Machine, Told};
+use super::machine::{Applied, Earlier, Event, HookEnd, Machine, Told};
 use super::process::{Switch, end_of};
 use super::render::Rendered;
 use super::spec::ServiceSpec;
+use super::standing::{Keeper, Standing};
 use super::status::{HookReport, ServiceStatus};
 use super::watch::FileWatch;
-use super::{ground, hook};
-use crate::base::{Name, Now};
-use crate::census::GroupView;
+use super::{ground, hook, render};
+use crate::base::{Hash, Name, Now};
+use crate::census::{ConfigView, GroupView};
 use crate::plan::{HookName, ServicePaths};
 use crate::records::value::MemberStatus;
 use crate::shim::{Client, Exit};
@@ -52,7 +55,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 enum Report {
     Loaded {
-        loaded: Result<Arc<Loaded>, String>,
+        loaded: Result<Arc<Loaded>, Unusable>,
         user: Result<String, String>,
     },
     /// There may be a shim, and it cannot be spoken to; it is tried again.
@@ -62,10 +65,18 @@ enum Report {
         applied: Option<Applied>,
     },
     User(Result<String, String>),
+    /// Where the member stands is on the disk, or is not.
+    Kept {
+        standing: Standing,
+        kept: Result<(), String>,
+    },
+    Fetched {
+        release: Hash,
+        outcome: Result<PathBuf, String>,
+    },
     Rendered {
         id: u64,
         rendered: Result<Rendered, String>,
-        revision: Option<String>,
     },
     HookEnded {
         hook: HookName,
@@ -105,6 +116,13 @@ pub(super) struct Driver {
     user_toml: PathBuf,
     user_watch: Option<FileWatch>,
     loaded: Option<Arc<Loaded>>,
+    /// Where the member stands, as far as that is on the disk, and who writes it there.
+    standing: Standing,
+    keeper: Keeper,
+    fetching: Option<AbortHandle>,
+    /// The group's config that belongs to what the member goes by; none before it is known, which is not the same as
+    /// there being none.
+    in_force: Option<Option<ConfigView>>,
     config: Config,
     binds: BTreeMap<Name, watch::Receiver<Arc<GroupView>>>,
     bind_changed: Arc<Notify>,
@@ -141,6 +159,7 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(
         spec: Arc<ServiceSpec>,
+        standing: Standing,
         deps: Deps,
         commands: mpsc::Receiver<Command>,
         publish: watch::Sender<Arc<ServiceStatus>>,
@@ -150,11 +169,26 @@ impl Driver {
             Some(dir) => dir.join("user.toml"),
             None => paths.user_toml.clone(),
         };
-        let machine = Machine::new(spec.topology, spec.desired, (deps.clock)());
+        let earlier = Earlier {
+            target: standing.target.clone(),
+            turn: standing.turn.clone(),
+            release: match render::recall(&paths) {
+                Some(applied) => applied.release,
+                None => standing.target.as_ref().and_then(|target| target.release),
+            },
+        };
+        let machine = Machine::new(spec.topology, spec.desired, earlier, (deps.clock)());
         let (report, reports) = mpsc::channel(PENDING_EVENTS);
         let (log, writing) = HookLog::new(ground::hook_logs(&paths), deps.clock);
         let mut tasks = JoinSet::new();
         tasks.spawn(writing);
+        let reply = report.clone();
+        let (keeper, keeping) = Keeper::new(paths.clone(), move |standing, kept| {
+            let reply = reply.clone();
+            // Nobody is left to be told when the driver has ended.
+            async move { reply.send(Report::Kept { standing, kept }).await.unwrap_or_default() }
+        });
+        tasks.spawn(keeping);
         let bind_changed = Arc::new(Notify::new());
         let mut binds = BTreeMap::new();
         for bind in &spec.binds {
@@ -173,6 +207,10 @@ impl Driver {
             user_toml,
             user_watch: None,
             loaded: None,
+            standing,
+            keeper,
+            fetching: None,
+            in_force: None,
             config: Config::default(),
             binds,
             bind_changed,
@@ -255,11 +293,14 @@ impl Driver {
             Report::NotYetFound(why) => self.unreachable = Some(why),
             Report::Found { client, applied } => self.found(client, applied),
             Report::User(user) => self.user_read(user),
-            Report::Rendered { id, rendered, revision } if id == self.newest.render => match rendered {
+            Report::Kept { standing, kept } => self.kept(standing, kept),
+            Report::Fetched { release, outcome: Ok(_) } => self.tell(Event::Fetched(release)),
+            Report::Fetched { release, outcome: Err(why) } => self.tell(Event::NotFetched(release, why)),
+            Report::Rendered { id, rendered } if id == self.newest.render => match rendered {
                 Ok(rendered) => {
                     let applied = rendered.applied.clone();
+                    self.rendered_revision.clone_from(&applied.revision);
                     self.rendered = Some(Arc::new(rendered));
-                    self.rendered_revision = revision;
                     self.tell(Event::Rendered(applied));
                 }
                 Err(why) => self.tell(Event::RenderFailed(why)),

@@ -1,7 +1,7 @@
 //! What a running process is told when something changed.
 
 use super::ending::Then;
-use super::event::{Action, Applied, HookEnd, Role, Told};
+use super::event::{Action, Applied, Blame, HookEnd, Role, Told};
 use super::{Gate, Machine, Phase, RETRY_MIN, Remedy, Timer, Trouble};
 use crate::base::Now;
 use crate::plan::HookName;
@@ -16,6 +16,8 @@ pub(super) enum Apply {
     Rendering,
     /// `reconfigure` runs, to bring the process to this.
     Reconfiguring(Applied),
+    /// The same, and the hook was killed for something newer: what it has done so far nobody knows.
+    Cancelled(Applied),
 }
 
 /// What a difference asks for.
@@ -81,12 +83,14 @@ impl Machine {
             Phase::Preparing => self.not_prepared(why, now),
             Phase::Starting | Phase::Up if self.apply == Apply::Rendering => {
                 self.apply = Apply::Idle;
+                self.turn_failed(why.as_str(), Blame::Nothing);
                 self.troubles.insert(Trouble::Render, why);
                 // It may have been the disk, which says nothing when there is room again.
                 self.arm_retry(Timer::Apply, now);
             }
             Phase::Failed(Remedy::NewContext) if self.apply == Apply::Rendering => {
                 self.apply = Apply::Idle;
+                self.turn_failed(why.as_str(), Blame::Nothing);
                 self.why = why;
                 self.arm_retry(Timer::Apply, now);
                 self.try_again();
@@ -103,7 +107,7 @@ impl Machine {
                 self.run_hook(HookName::Reconfigure);
             }
             Change::Restart(why) => {
-                self.end(Then::Again, why.to_owned(), now);
+                self.end(Then::Again(self.seat_after_stop()), why.to_owned(), now);
                 self.backoff.reset();
             }
         }
@@ -145,7 +149,14 @@ impl Machine {
     }
 
     pub(super) fn reconfigured(&mut self, end: HookEnd, now: Now) {
-        let Apply::Reconfiguring(to) = self.apply.clone() else { return };
+        let to = match self.apply.clone() {
+            Apply::Reconfiguring(to) => to,
+            Apply::Cancelled(to) => {
+                self.apply = Apply::Idle;
+                return self.not_reconfigured(to, now);
+            }
+            Apply::Idle | Apply::Rendering => return,
+        };
         // What it does may show in its health.
         if self.health.is_some() {
             self.timers.insert(Timer::Health, now.mono);
@@ -156,7 +167,9 @@ impl Machine {
                 self.applied(to);
             }
             HookEnd::Failed(how) => {
-                self.troubles.insert(Trouble::Reconfigure, format!("the reconfigure hook {how}"));
+                let why = format!("the reconfigure hook {how}");
+                self.turn_failed(why.as_str(), Blame::Hook(HookName::Reconfigure));
+                self.troubles.insert(Trouble::Reconfigure, why);
                 self.apply = Apply::Idle;
                 self.not_reconfigured(to, now);
             }

@@ -4,11 +4,17 @@
 //! when `pre-stop` has ended, however that was. One that ends by itself, or for its lease, is past draining, and one
 //! that is unwanted before its launch is through has nothing to drain: neither has a `pre-stop`.
 
+use std::time::Duration;
+
 use super::apply::Apply;
-use super::event::{Action, EndedBy, HookEnd, ProcessEnd};
+use super::event::{Action, Blame, EndedBy, HookEnd, ProcessEnd};
 use super::{Gate, Machine, Phase, Process, Remedy, Timer, Trouble};
 use crate::base::{Mono, Now};
 use crate::plan::HookName;
+
+/// For how long a member that has given the leader's seat back leaves it to the others: as long as an election in a
+/// wide network takes. Nobody else may be able to take it.
+const HAND_OVER: Duration = Duration::from_secs(5);
 
 /// What follows an end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,13 +24,24 @@ pub(super) enum Then {
     /// A start with the plan read anew.
     Load,
     /// A start, at once: what the process went by has changed.
-    Again,
+    Again(Seat),
+    /// The same, with another release.
+    Swap(Seat),
     /// A start, after a pause.
     Backoff(Pause),
     /// Nothing until a person acts.
     Fail(String),
     /// The service goes.
     Unload,
+}
+
+/// What becomes of the leader's seat, should this member hold it, while its process is away for a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seat {
+    /// It is kept.
+    Kept,
+    /// It is given to another member once the process is gone, and not asked for before somebody has it.
+    GivenBack,
 }
 
 /// The pause before a start.
@@ -37,8 +54,36 @@ pub(super) struct Pause {
 impl Then {
     pub(super) fn keeps_seat(&self) -> bool {
         match self {
-            Then::Again | Then::Backoff(_) => true,
+            Then::Again(seat) | Then::Swap(seat) => *seat == Seat::Kept,
+            Then::Backoff(_) => true,
             Then::Down | Then::Load | Then::Fail(_) | Then::Unload => false,
+        }
+    }
+
+    /// What becomes of the seat from the end of the process to the next.
+    fn seat(&self) -> Option<Seat> {
+        match self {
+            Then::Again(Seat::GivenBack) | Then::Swap(Seat::GivenBack) => Some(Seat::GivenBack),
+            Then::Swap(Seat::Kept) => Some(Seat::Kept),
+            Then::Again(Seat::Kept) | Then::Down | Then::Load | Then::Backoff(_) | Then::Fail(_) | Then::Unload => None,
+        }
+    }
+
+    /// It goes to another release.
+    pub(super) fn swap(&mut self, otherwise: Seat) {
+        match self {
+            Then::Again(seat) => *self = Then::Swap(*seat),
+            Then::Backoff(_) | Then::Fail(_) => *self = Then::Swap(otherwise),
+            // A restart reads what was accepted, too.
+            Then::Swap(_) | Then::Load | Then::Down | Then::Unload => {}
+        }
+    }
+
+    /// It is not to wait.
+    pub(super) fn wake(&mut self) {
+        match self {
+            Then::Backoff(_) | Then::Fail(_) => *self = Then::Again(Seat::Kept),
+            Then::Again(_) | Then::Swap(_) | Then::Load | Then::Down | Then::Unload => {}
         }
     }
 
@@ -46,7 +91,7 @@ impl Then {
         match self {
             Then::Backoff(pause) => pause.why.clone(),
             Then::Fail(why) => why.clone(),
-            Then::Down | Then::Load | Then::Again | Then::Unload => String::new(),
+            Then::Down | Then::Load | Then::Again(_) | Then::Swap(_) | Then::Unload => String::new(),
         }
     }
 
@@ -54,7 +99,7 @@ impl Then {
     pub(super) fn start_again(&mut self) {
         match self {
             Then::Down | Then::Fail(_) => *self = Then::Load,
-            Then::Load | Then::Again | Then::Backoff(_) | Then::Unload => {}
+            Then::Load | Then::Again(_) | Then::Swap(_) | Then::Backoff(_) | Then::Unload => {}
         }
     }
 }
@@ -111,9 +156,13 @@ impl Machine {
 
     /// Begins an end.
     pub(super) fn end(&mut self, then: Then, why: String, now: Now) {
-        self.timers.clear();
+        self.forget_timers();
         self.apply = Apply::Idle;
         self.troubles.clear();
+        self.seat = then.seat();
+        if let Some(track) = self.turn.as_mut().filter(|track| track.is_verifying()) {
+            track.applying();
+        }
         for &hook in &self.hooks {
             self.actions.push(Action::CancelHook(hook));
         }
@@ -160,10 +209,12 @@ impl Machine {
                 self.process = Process::None;
                 self.restarts = self.restarts.saturating_add(1);
                 let why = "stopped by its shim, since the lease of the leader's seat ended un-renewed".to_owned();
-                self.end(Then::Again, why, now);
+                self.end(Then::Again(Seat::Kept), why, now);
             }
-            EndedBy::Itself => self.back_off(format!("the process {}", end.how), now),
-            EndedBy::Request => self.back_off(format!("somebody stopped the process, which {}", end.how), now),
+            EndedBy::Itself => self.back_off(format!("the process {}", end.how), Blame::Process, now),
+            EndedBy::Request => {
+                self.back_off(format!("somebody stopped the process, which {}", end.how), Blame::Process, now);
+            }
         }
     }
 
@@ -197,7 +248,10 @@ impl Machine {
         match then {
             Then::Down => self.rest(Phase::Down, why, now),
             Then::Load => self.load(now),
-            Then::Again => {
+            Then::Again(_) | Then::Swap(_) => {
+                if self.seat == Some(Seat::GivenBack) {
+                    self.arm(Timer::HandOver, HAND_OVER, now);
+                }
                 self.enter(Phase::Waiting(Gate::Ring), why, now);
                 if self.unwanted().is_none() {
                     self.pass_gates(now);

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::super::handle::{Command, RingState};
 use super::super::spec::BindingMode;
-use crate::base::{Term, Wall};
+use crate::base::{Hash, Term, Wall};
+use crate::census::{Turn, When};
 use crate::plan::HookName;
-use crate::records::value::{DesiredState, Health, Topology};
+use crate::records::value::{Health, Target, Topology, TurnReport};
 
 /// What the machine needs to know of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,9 +85,59 @@ pub enum Told {
     Leads(Term),
 }
 
+/// What the member is told to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Goal {
+    /// What.
+    pub target: Target,
+    /// Whether a release that does not run yet can wait.
+    pub release_when: When,
+    /// The turn in which it gets there; none outside of turns.
+    pub turn: Option<Turn>,
+}
+
+/// What a member was before this task.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// What it had accepted to be.
+    pub target: Option<Target>,
+    /// The last turn that ended.
+    pub turn: Option<TurnReport>,
+    /// The release that its process ran, if it had one; the plan is read for this one first, for the sake of a process
+    /// that may still run.
+    pub release: Option<Hash>,
+}
+
+/// Whether another member could take the leader's seat.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Successor {
+    /// None could.
+    #[default]
+    None,
+    /// One is ready to.
+    Ready,
+}
+
+/// Whose output tells why a turn failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// Nobody's: the reason says it all.
+    Nothing,
+    /// That of a hook's last run.
+    Hook(HookName),
+    /// The process's own.
+    Process,
+}
+
 /// What a process goes by: hashes of everything rendered whose change asks for something, and its role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
+    /// The release; none: the plan in the service's own directory.
+    #[serde(default)]
+    pub release: Option<Hash>,
+    /// The revision of the group's config.
+    #[serde(default)]
+    pub revision: Option<String>,
     /// Of the files under `config`. A change asks for a reconfiguration.
     pub config: String,
     /// Of the text of `reconfigure`: what it does may name the leader. Likewise.
@@ -134,6 +185,8 @@ pub enum Event {
     PlanRead(Settings),
     /// It was not; why.
     PlanFailed(String),
+    /// The release whose plan it is is not on this node.
+    ReleaseMissing(Hash),
     /// An earlier task's process still runs.
     Adopted {
         /// Its process id.
@@ -143,7 +196,7 @@ pub enum Event {
         /// What it goes by; none if that is not known.
         applied: Option<Applied>,
     },
-    /// No earlier task's process runs. Follows on `PlanRead` or `PlanFailed` wherever `Adopted` does not.
+    /// No earlier task's process runs. Follows on what was said of the plan wherever `Adopted` does not.
     NothingToAdopt,
     /// Whether the ring's state is known.
     Ring(RingState),
@@ -151,8 +204,20 @@ pub enum Event {
     Binds(Vec<String>),
     /// What this member is in its group.
     Role(Role),
-    /// What the whole group should be.
-    GroupDesired(DesiredState),
+    /// What this member is to be.
+    Goal(Goal),
+    /// This target is on the disk, and from now on what the member goes by.
+    Accepted(Target),
+    /// The last target could not be written down; why.
+    NotAccepted(String),
+    /// This release is here.
+    Fetched(Hash),
+    /// It is not, and why.
+    NotFetched(Hash, String),
+    /// The config of the accepted target is not one that the plan takes; why.
+    ConfigRefused(String),
+    /// Whether another member could take the leader's seat.
+    Successor(Successor),
     /// Something that templates show has changed.
     ContextChanged,
     /// All files are rendered and written.
@@ -186,9 +251,20 @@ pub enum Event {
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Read the plan, and look for a process of an earlier task: `PlanRead` or `PlanFailed`, then `Adopted` or
-    /// `NothingToAdopt`.
-    Load,
+    /// Read the plan of this release (none: that in the service's own directory), and look for a process of an earlier
+    /// task: `PlanRead`, `PlanFailed` or `ReleaseMissing`, then `Adopted` or `NothingToAdopt`.
+    Load(Option<Hash>),
+    /// Get this release: `Fetched` or `NotFetched`.
+    Fetch(Hash),
+    /// Write down what the member goes by from now on: `Accepted` or `NotAccepted`.
+    Accept(Target),
+    /// The turn has ended like this: keep that, with the output of whoever is to blame.
+    EndTurn {
+        /// How.
+        report: TurnReport,
+        /// Whose output belongs to it.
+        blame: Blame,
+    },
     /// Render everything: `Rendered` or `RenderFailed`.
     Render,
     /// Run a hook: `HookEnded`.

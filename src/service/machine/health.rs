@@ -31,6 +31,10 @@ impl HealthTrack {
         self.health
     }
 
+    pub(super) fn policy(&self) -> HealthPolicy {
+        self.policy
+    }
+
     /// What the last check said.
     pub(super) fn said(&self) -> &str {
         &self.said

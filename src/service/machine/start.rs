@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::apply::Apply;
 use super::backoff::Next;
-use super::ending::{Pause, Then};
-use super::event::{Action, Applied, HealthPolicy, HookEnd, RestartPolicy, Role, Settings};
+use super::ending::{Pause, Seat, Then};
+use super::event::{Action, Applied, Blame, HealthPolicy, HookEnd, RestartPolicy, Role, Settings};
+use super::heading::{Approach, Fetch, PlanOf};
 use super::health::HealthTrack;
 use super::{Gate, Machine, Phase, Process, RETRY_MIN, Remedy, Timer, Trouble};
-use crate::base::{Now, Wall};
+use crate::base::{Hash, Now, Wall};
 use crate::plan::{HookName, period};
 use crate::records::value::Topology;
 use crate::service::handle::RingState;
@@ -39,7 +40,9 @@ impl Machine {
     pub(super) fn load(&mut self, now: Now) {
         self.rest(Phase::Loading, String::new(), now);
         self.backoff.reset();
-        self.actions.push(Action::Load);
+        self.plan = PlanOf::Unread;
+        self.reading = self.target_release();
+        self.actions.push(Action::Load(self.reading));
     }
 
     pub(super) fn start_asked(&mut self, now: Now) {
@@ -61,8 +64,23 @@ impl Machine {
 
     pub(super) fn plan_read(&mut self, settings: Settings) {
         self.troubles.clear();
-        self.planned = true;
+        self.plan = PlanOf::Read(self.reading);
         self.settings = settings;
+    }
+
+    pub(super) fn plan_failed(&mut self, why: String) {
+        self.plan = PlanOf::Broken(self.reading);
+        self.troubles.insert(Trouble::Plan, why);
+    }
+
+    /// The release that was to be read is not here. What was said of it before goes for nothing.
+    pub(super) fn release_missing(&mut self, release: Hash, now: Now) {
+        self.plan = PlanOf::Missing(release);
+        self.troubles.insert(Trouble::Plan, format!("release {} is not on this node", release.short()));
+        if self.fetch == Fetch::Here(release) {
+            self.fetch = Fetch::Paused(release);
+            self.arm_retry(Timer::Fetch, now);
+        }
     }
 
     /// A process that already runs is up, whatever else is known.
@@ -82,20 +100,33 @@ impl Machine {
 
     pub(super) fn nothing_to_adopt(&mut self, now: Now) {
         let Phase::Loading = self.phase else { return };
-        match self.troubles.get(&Trouble::Plan) {
-            Some(why) => self.rest(Phase::Failed(Remedy::Command), why.clone(), now),
-            None => self.enter(Phase::Waiting(Gate::Ring), String::new(), now),
+        match (self.plan, self.troubles.get(&Trouble::Plan).cloned()) {
+            (PlanOf::Broken(_), Some(why)) => {
+                self.turn_failed(why.as_str(), Blame::Nothing);
+                self.rest(Phase::Failed(Remedy::Command), why, now);
+            }
+            // It is fetched before the start, if it is still what is wanted then.
+            (PlanOf::Missing(_) | PlanOf::Broken(_) | PlanOf::Unread | PlanOf::Read(_), _) => {
+                self.troubles.remove(&Trouble::Plan);
+                self.enter(Phase::Waiting(Gate::Ring), String::new(), now);
+            }
         }
     }
 
     /// Goes through the gates that are open, and into the first that is shut.
     pub(super) fn pass_gates(&mut self, now: Now) {
-        if !self.planned {
-            return self.load(now);
-        }
         if self.ring == RingState::Joining {
             let why = "waiting until this node has joined the ring and knows its state";
             return self.enter(Phase::Waiting(Gate::Ring), why.to_owned(), now);
+        }
+        match self.approach() {
+            Approach::Unknown => {
+                let why = "waiting until this node knows what the member is to be";
+                return self.enter(Phase::Waiting(Gate::Ring), why.to_owned(), now);
+            }
+            Approach::UnderWay(why) => return self.enter(Phase::Waiting(Gate::Release), why, now),
+            Approach::Accepted if self.plan != PlanOf::Read(self.target_release()) => return self.load(now),
+            Approach::Accepted => {}
         }
         if !self.settings.installed && self.has(HookName::Install) {
             self.enter(Phase::Installing, "running the install hook".to_owned(), now);
@@ -111,6 +142,10 @@ impl Machine {
             let why = format!("waiting for a leader: {why}");
             return self.enter(Phase::Waiting(Gate::Leader), why, now);
         }
+        if self.seat == Some(Seat::GivenBack) && self.role != Role::Follower {
+            let why = "waiting until another member leads";
+            return self.enter(Phase::Waiting(Gate::Leader), why.to_owned(), now);
+        }
         self.dirty = false;
         self.enter(Phase::Preparing, "rendering".to_owned(), now);
         self.actions.push(Action::Render);
@@ -124,7 +159,9 @@ impl Machine {
                 self.enter(Phase::Waiting(Gate::Ring), String::new(), now);
             }
             HookEnd::Failed(how) => {
-                self.rest(Phase::Failed(Remedy::Command), format!("the install hook {how}"), now);
+                let why = format!("the install hook {how}");
+                self.turn_failed(why.as_str(), Blame::Hook(HookName::Install));
+                self.rest(Phase::Failed(Remedy::Command), why, now);
             }
         }
     }
@@ -141,8 +178,10 @@ impl Machine {
 
     /// The files for a start are not there. With those of an earlier start the process runs as it did before.
     pub(super) fn not_prepared(&mut self, why: String, now: Now) {
+        self.turn_failed(why.as_str(), Blame::Nothing);
         match self.applied.clone() {
-            Some(earlier) if earlier.told == self.role.told() => {
+            // Those of another release are no files for this one.
+            Some(earlier) if earlier.told == self.role.told() && earlier.release == self.target_release() => {
                 self.troubles.insert(Trouble::Render, why);
                 self.prepared(earlier, now);
             }
@@ -158,7 +197,7 @@ impl Machine {
         let Phase::Initializing(rendered) = self.phase.clone() else { return };
         match end {
             HookEnd::Done => self.launch(rendered, now),
-            HookEnd::Failed(how) => self.back_off(format!("the init hook {how}"), now),
+            HookEnd::Failed(how) => self.back_off(format!("the init hook {how}"), Blame::Hook(HookName::Init), now),
         }
     }
 
@@ -183,6 +222,7 @@ impl Machine {
                 self.applied = Some(rendered);
                 self.apply = Apply::Idle;
                 self.settled = true;
+                self.seat = None;
                 self.retry = RETRY_MIN;
                 self.watch_health(now);
                 if self.health.is_some() {
@@ -199,7 +239,7 @@ impl Machine {
     pub(super) fn launch_failed(&mut self, why: String, now: Now) {
         self.process = Process::None;
         if let Phase::Launching(_) = self.phase {
-            self.back_off(why, now);
+            self.back_off(why, Blame::Nothing, now);
         }
     }
 
@@ -219,7 +259,8 @@ impl Machine {
     }
 
     /// Starts again after a while, or gives up.
-    pub(super) fn back_off(&mut self, why: String, now: Now) {
+    pub(super) fn back_off(&mut self, why: String, blame: Blame, now: Now) {
+        self.turn_failed(why.as_str(), blame);
         let up_since = match self.process {
             Process::Runs { since, .. } => Some(since),
             Process::None | Process::Launching => None,

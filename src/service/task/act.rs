@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::health::{Check, check};
 use super::super::hook::{HookCommand, HookRun, Program, run};
-use super::super::load::{self, Loaded, explain};
+use super::super::load::{self, Loaded, Unusable, explain};
 use super::super::machine::{Action, Applied, Event, Told};
 use super::super::process::{launch_spec, stop_spec};
+use super::super::standing::Standing;
 use super::super::{ground, render};
 use super::observe::read_user;
 use super::{Driver, Report};
-use crate::base::{Mono, NodeId};
+use crate::base::{Hash, Mono, NodeId};
 use crate::plan::{HealthCheck, HookName};
 use crate::shim::{Client, StopSpec};
 
@@ -26,7 +27,10 @@ const FIND_AGAIN: Duration = Duration::from_secs(1);
 impl Driver {
     pub(super) fn act(&mut self, action: Action) {
         match action {
-            Action::Load => self.load(),
+            Action::Load(release) => self.load(release),
+            Action::Fetch(release) => self.fetch(release),
+            Action::Accept(target) => self.accept(target),
+            Action::EndTurn { report, blame } => self.turn_ended(report, blame),
             Action::Render => self.render(),
             Action::RunHook(hook) => self.run_hook(hook),
             Action::CancelHook(hook) => {
@@ -51,6 +55,8 @@ impl Driver {
             Action::ForgetInstallation => {
                 let forgotten = load::forget_installation(&self.paths);
                 self.complain("cannot forget that the service was installed", forgotten);
+                let forgotten = Standing::forget(&self.paths);
+                self.complain("cannot forget what the service was to be", forgotten);
             }
             // The loop sees that the machine has ended.
             Action::End => {}
@@ -63,17 +69,17 @@ impl Driver {
         }
     }
 
-    fn load(&mut self) {
-        let (spec, paths) = (Arc::clone(&self.spec), self.paths.clone());
+    fn load(&mut self, release: Option<Hash>) {
+        let (spec, paths, releases) = (Arc::clone(&self.spec), self.paths.clone(), Arc::clone(&self.deps.releases));
         let (user_toml, report) = (self.user_toml.clone(), self.report.clone());
         self.beside(async move {
             let socket = ground::shim_socket(&paths);
             let loading = spawn_blocking(move || {
-                let loaded = load::load(&spec, &paths);
+                let loaded = load::load(&spec, release, releases.as_ref(), &paths);
                 (loaded, read_user(&user_toml), render::recall(&paths))
             });
             let (loaded, user, applied) =
-                loading.await.unwrap_or_else(|error| (Err(internal(&error)), Ok(String::new()), None));
+                loading.await.unwrap_or_else(|error| (Err(Unusable::Broken(internal(&error))), Ok(String::new()), None));
             report.send(Report::Loaded { loaded, user }).await.ok();
             let client = loop {
                 match Client::adopt(&socket).await {
@@ -87,6 +93,18 @@ impl Driver {
             };
             report.send(Report::Found { client, applied }).await.ok();
         });
+    }
+
+    /// Gets a release. Nobody waits for an earlier one any more.
+    fn fetch(&mut self, release: Hash) {
+        if let Some(earlier) = self.fetching.take() {
+            earlier.abort();
+        }
+        let (releases, report) = (Arc::clone(&self.deps.releases), self.report.clone());
+        self.fetching = Some(self.tasks.spawn(async move {
+            let outcome = releases.fetch(release).await;
+            report.send(Report::Fetched { release, outcome }).await.ok();
+        }));
     }
 
     fn render(&mut self) {
@@ -103,12 +121,12 @@ impl Driver {
         self.beside(async move {
             let guard = lock.lock_owned().await;
             let rendering = spawn_blocking(move || {
-                let rendered = render::render(&loaded, &context, told);
+                let rendered = render::render(&loaded, revision, &context, told);
                 drop(guard);
                 rendered
             });
             let rendered = rendering.await.unwrap_or_else(|error| Err(internal(&error)));
-            report.send(Report::Rendered { id, rendered, revision }).await.ok();
+            report.send(Report::Rendered { id, rendered }).await.ok();
         });
     }
 

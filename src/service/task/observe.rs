@@ -5,19 +5,21 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use toml::Table;
+
 use super::super::config::Config;
 use super::super::ground::write_pid;
 use super::super::handle::RingState;
-use super::super::load::Loaded;
-use super::super::machine::{Applied, Event};
+use super::super::load::{Loaded, Unusable};
+use super::super::machine::{self, Applied, Event, Successor};
 use super::super::process::{Switch, last_words};
 use super::super::view::{own, role, unmet};
 use super::super::watch::FileWatch;
 use super::{Driver, Report};
 use crate::base::limits::CONFIG_BYTES;
-use crate::base::{Name, Wall};
-use crate::census::GroupView;
-use crate::records::value::DesiredState;
+use crate::base::{Name, NodeId, Wall};
+use crate::census::{ConfigView, Goal, GroupView, Liveness, MemberView, When};
+use crate::records::value::{DesiredState, Target};
 use crate::shim::Client;
 use crate::template::{Bind, Inputs, context, context_hash};
 
@@ -36,18 +38,19 @@ impl Driver {
         let role = role(&seen, self.deps.me, self.spec.topology);
         let mut changed = false;
         let mut unmet_binds = Vec::new();
+        let goal = goal(&view);
         if let Some(loaded) = self.loaded.clone() {
-            let config = view.config.as_ref();
-            let revision = config.map(|config| config.revision.as_str());
-            self.config.set_group(revision, config.map_or("", |config| &config.toml), &loaded.plan);
+            self.take_config(goal.as_ref(), &loaded);
             unmet_binds = unmet(&loaded.required, &binds);
             self.told = role.told();
             changed = self.set_context(&loaded, seen, &binds);
         }
         // A view without this very member is not one to render: it is about to change.
-        let known = ring == RingState::Ready && view.members.contains_key(&self.deps.me);
-        let desired = view.desired.as_ref().map_or(DesiredState::Up, |desired| desired.state);
-        self.tell(Event::GroupDesired(desired));
+        let known = ring == RingState::Ready && view.members.contains_key(&self.deps.me) && goal.is_some();
+        if let Some(Goal { target, release_when, turn, .. }) = goal {
+            self.tell(Event::Goal(machine::Goal { target, release_when, turn }));
+        }
+        self.tell(Event::Successor(successor(&view, self.deps.me)));
         self.tell(Event::Binds(unmet_binds));
         self.tell(Event::Role(role));
         if changed {
@@ -56,9 +59,33 @@ impl Driver {
         self.tell(Event::Ring(if known { RingState::Ready } else { RingState::Joining }));
     }
 
+    /// Takes the config that belongs to what the member goes by, if the plan that is loaded is the one that it goes by:
+    /// the config of the next release is nothing for this one.
+    fn take_config(&mut self, goal: Option<&Goal>, loaded: &Loaded) {
+        let Some(target) = &self.standing.target else { return };
+        if let Some(goal) = goal.filter(|goal| goal.target.config == target.config) {
+            self.in_force = Some(goal.config.clone());
+        }
+        let Some(config) = self.config_in_force().filter(|_| loaded.release == target.release) else { return };
+        let (revision, toml) = config.map_or((None, ""), |config| (Some(config.revision.as_str()), &*config.toml));
+        self.config.set_group(revision, toml, &loaded.plan);
+        if let Some(why) = self.config.refused() {
+            let why = why.to_owned();
+            self.tell(Event::ConfigRefused(why));
+        }
+    }
+
+    /// The group's config that the member goes by, if that is known: a supervisor that has just begun learns it from the
+    /// ring.
+    fn config_in_force(&self) -> Option<Option<&ConfigView>> {
+        let wanted = self.standing.target.as_ref()?.config.as_ref();
+        let known = self.in_force.as_ref()?.as_ref();
+        (known.map(|config| &config.revision) == wanted).then_some(known)
+    }
+
     /// Makes the context anew, and says whether it is another one.
     fn set_context(&mut self, loaded: &Loaded, mut svc: GroupView, views: &BTreeMap<Name, Arc<GroupView>>) -> bool {
-        let cfg = match self.config.effective(&loaded.plan) {
+        let cfg = match self.known_config(loaded) {
             Ok(cfg) => cfg,
             Err(why) => {
                 let changed = self.context.as_ref().err() != Some(&why);
@@ -89,6 +116,14 @@ impl Driver {
         changed
     }
 
+    fn known_config(&self, loaded: &Loaded) -> Result<Table, String> {
+        let wanted = self.standing.target.as_ref().and_then(|target| target.config.as_ref());
+        if let Some(revision) = wanted.filter(|_| self.in_force.is_none()) {
+            return Err(format!("the config {revision}, which the service goes by, is not known here yet"));
+        }
+        self.config.effective(&loaded.plan)
+    }
+
     /// While this member holds the lease, its process ends with it, whatever the process was told so far: it must not
     /// lead for a moment without that.
     pub(super) fn arm_switch(&self) {
@@ -97,7 +132,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn plan_loaded(&mut self, loaded: Result<Arc<Loaded>, String>, user: Result<String, String>) {
+    pub(super) fn plan_loaded(&mut self, loaded: Result<Arc<Loaded>, Unusable>, user: Result<String, String>) {
         self.stale = true;
         match loaded {
             Ok(loaded) => {
@@ -110,7 +145,8 @@ impl Driver {
                 }
                 self.tell(Event::PlanRead(loaded.settings.clone()));
             }
-            Err(why) => {
+            Err(Unusable::Missing(release)) => self.tell(Event::ReleaseMissing(release)),
+            Err(Unusable::Broken(why)) => {
                 tracing::warn!(service = %self.spec.service, why, "the plan cannot be used");
                 self.tell(Event::PlanFailed(why));
             }
@@ -189,6 +225,31 @@ impl Driver {
             report.send(Report::Exited { pid: held.pid(), exit, last_words }).await.ok();
         });
     }
+}
+
+/// What the member is to be; none while its config is not known here. Where nobody says what it is to be, it is what the
+/// group is asked for.
+fn goal(view: &GroupView) -> Option<Goal> {
+    let goal = view.goal.clone().unwrap_or_else(|| Goal {
+        target: Target {
+            release: None,
+            config: view.config.as_ref().map(|config| config.revision.clone()),
+            state: view.desired.as_ref().map_or(DesiredState::Up, |desired| desired.state),
+        },
+        config: view.config.clone(),
+        release_when: When::NextStart,
+        turn: None,
+    });
+    let revision = goal.config.as_ref().map(|config| &config.revision);
+    (revision == goal.target.config.as_ref()).then_some(goal)
+}
+
+/// Whether another member could take the leader's seat.
+fn successor(view: &GroupView, me: NodeId) -> Successor {
+    let stands = |(id, member): (&NodeId, &MemberView)| {
+        *id != me && member.node.liveness == Liveness::Alive && member.status.eligible
+    };
+    if view.members.iter().any(stands) { Successor::Ready } else { Successor::None }
 }
 
 /// The text of `user.toml`; empty if there is none. Blocks.

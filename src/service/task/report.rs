@@ -39,15 +39,15 @@ impl Driver {
             eligible: told.eligible,
             suitability: told.suitability,
             ident: loaded.map(|loaded| loaded.plan.ident()).unwrap_or_default(),
-            release: loaded.map(|loaded| loaded.plan.release.to_string()).unwrap_or_default(),
+            release: loaded.map(|loaded| loaded.shown_release()).unwrap_or_default(),
             config_revision: self.revision.clone(),
             pid: told.pid,
             since: told.since,
             restarts: told.restarts,
             exports: self.member.exports.clone(),
             paths: self.paths.to_map(),
-            target: None,
-            turn: None,
+            target: told.target,
+            turn: told.turn.or_else(|| self.standing.turn.clone()),
         };
         self.log_change(&member);
         if member != self.member {

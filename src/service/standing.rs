@@ -1,0 +1,143 @@
+//! What a member has accepted to be: kept on the disk before it is acted on, so that a supervisor that was killed
+//! half-way knows what it was about to do, and the ring learns of it at once.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::ground;
+use crate::plan::ServicePaths;
+use crate::records::value::{Target, TurnReport};
+
+/// The file, beside the others that the task keeps of the process.
+const TARGET: &str = "target.json";
+
+/// Where a member stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Standing {
+    /// What it goes by; none before it first accepted anything.
+    pub(super) target: Option<Target>,
+    /// The last turn that ended here. It is not taken twice.
+    pub(super) turn: Option<TurnReport>,
+}
+
+impl Standing {
+    /// What is on the disk; nothing if it cannot be read, which only makes the member ask the ring again. Blocks.
+    pub(super) fn recall(paths: &ServicePaths) -> Self {
+        let file = ground::state_dir(paths).join(TARGET);
+        let read = match fs::read(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::default(),
+            Err(error) => Err(error),
+            Ok(text) => serde_json::from_slice(&text).map_err(io::Error::other),
+        };
+        read.unwrap_or_else(|error| {
+            tracing::warn!(file = %file.display(), %error, "what the service had accepted to be is forgotten");
+            Self::default()
+        })
+    }
+
+    /// On the disk in whole, or not at all. Blocks.
+    pub(super) fn keep(&self, paths: &ServicePaths) -> io::Result<()> {
+        let dir = ground::state_dir(paths);
+        // The first target is accepted before the plan is read, which is when the directories are made.
+        ground::make_private(&dir)?;
+        let mut file = tempfile::Builder::new().prefix(".target-").tempfile_in(&dir)?;
+        serde_json::to_writer(&mut file, self)?;
+        file.as_file().sync_all()?;
+        file.persist(dir.join(TARGET)).map_err(|error| error.error)?;
+        File::open(&dir)?.sync_all()
+    }
+
+    /// Forgets it: the service is gone from this node. Blocks.
+    pub(super) fn forget(paths: &ServicePaths) -> io::Result<()> {
+        remove(&ground::state_dir(paths).join(TARGET))
+    }
+}
+
+/// How much may wait to be written: at most a target and the end of a turn are under way at once.
+const PENDING: usize = 8;
+
+/// Writes one after the other, so that the last one asked for is the one that stays.
+#[derive(Debug)]
+pub(super) struct Keeper(mpsc::Sender<Standing>);
+
+impl Keeper {
+    /// A keeper, and the task that does its work. `written` is told how each went.
+    pub(super) fn new<F, W>(paths: ServicePaths, written: F) -> (Self, impl Future<Output = ()> + Send)
+    where
+        F: Fn(Standing, Result<(), String>) -> W + Send,
+        W: Future<Output = ()> + Send,
+    {
+        let (sender, mut wanted) = mpsc::channel::<Standing>(PENDING);
+        let work = async move {
+            while let Some(standing) = wanted.recv().await {
+                let (paths, text) = (paths.clone(), standing.clone());
+                let kept = tokio::task::spawn_blocking(move || text.keep(&paths)).await;
+                let kept = match kept {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(error)) => Err(format!("what it is to be cannot be written down: {error}")),
+                    Err(error) => Err(format!("internal error, please report it: {error}")),
+                };
+                written(standing, kept).await;
+            }
+        };
+        (Self(sender), work)
+    }
+
+    /// Has this written.
+    ///
+    /// # Errors
+    /// When far too much waits already.
+    pub(super) fn keep(&self, standing: Standing) -> Result<(), String> {
+        self.0.try_send(standing).map_err(|_| "what it is to be cannot be written down: the disk hangs".to_owned())
+    }
+}
+
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Standing, TARGET, ground};
+    use crate::plan::ServicePaths;
+    use crate::records::value::{Target, TurnPhase, TurnReport};
+
+    fn paths(data: &tempfile::TempDir) -> ServicePaths {
+        ServicePaths::new(data.path(), &"demo".parse().unwrap())
+    }
+
+    #[test]
+    fn what_was_accepted_is_known_after_a_restart_and_gone_when_forgotten() {
+        let data = tempfile::tempdir().unwrap();
+        let paths = paths(&data);
+        assert_eq!(Standing::recall(&paths), Standing::default());
+        let standing = Standing {
+            target: Some(Target { config: Some("2-b".to_owned()), ..Target::default() }),
+            turn: Some(TurnReport { turn: 7, phase: TurnPhase::Done, ..TurnReport::default() }),
+        };
+        standing.keep(&paths).unwrap();
+        assert_eq!(Standing::recall(&paths), standing);
+        let left = std::fs::read_dir(ground::state_dir(&paths)).unwrap().count();
+        assert_eq!(left, 1, "a temporary file was left");
+        Standing::forget(&paths).unwrap();
+        Standing::forget(&paths).unwrap();
+        assert_eq!(Standing::recall(&paths), Standing::default());
+    }
+
+    #[test]
+    fn a_file_that_makes_no_sense_is_taken_for_none() {
+        let data = tempfile::tempdir().unwrap();
+        let paths = paths(&data);
+        Standing::default().keep(&paths).unwrap();
+        std::fs::write(ground::state_dir(&paths).join(TARGET), "{\"target\":").unwrap();
+        assert_eq!(Standing::recall(&paths), Standing::default());
+    }
+}

@@ -1,0 +1,83 @@
+//! What the member goes by, and how its turns end, to the disk.
+
+use super::super::machine::{Blame, Event};
+use super::super::standing::Standing;
+use super::Driver;
+use crate::plan::HookName;
+use crate::records::value::{Target, TurnPhase, TurnReport};
+
+impl Driver {
+    /// Has a target written down, to go by it then.
+    pub(super) fn accept(&mut self, target: Target) {
+        let standing = Standing { target: Some(target), ..self.standing.clone() };
+        if let Err(why) = self.keeper.keep(standing) {
+            self.tell(Event::NotAccepted(why));
+        }
+    }
+
+    /// Where the member stands is on the disk, or is not.
+    pub(super) fn kept(&mut self, standing: Standing, kept: Result<(), String>) {
+        // That of a turn is known without it: it is only for the next task.
+        let is_new = standing.target != self.standing.target;
+        match (kept, standing.target) {
+            (Ok(()), Some(target)) if is_new => {
+                tracing::info!(
+                    service = %self.spec.service, release = target.release.map(|release| release.short()),
+                    config = target.config, "target accepted"
+                );
+                self.standing.target = Some(target.clone());
+                // Its config comes first: the machine may begin to render at once.
+                self.observe();
+                self.stale = true;
+                self.tell(Event::Accepted(target));
+            }
+            (Ok(()), _) => {}
+            (Err(why), _) if is_new => self.tell(Event::NotAccepted(why)),
+            (Err(why), _) => tracing::warn!(service = %self.spec.service, why, "the end of a turn is not on the disk"),
+        }
+    }
+
+    pub(super) fn turn_ended(&mut self, report: TurnReport, blame: Blame) {
+        let output = match (report.phase, blame) {
+            (TurnPhase::Failed, Blame::Hook(hook)) => self.last_output(hook),
+            (TurnPhase::Failed, Blame::Process) => self.last_words.clone(),
+            (_, Blame::Nothing | Blame::Hook(_) | Blame::Process) => String::new(),
+        };
+        let report = TurnReport { output: tail(&output, TurnReport::OUTPUT_BYTES).to_owned(), ..report };
+        let TurnReport { rollout, turn, phase, why, .. } = &report;
+        match phase {
+            TurnPhase::Failed => tracing::warn!(service = %self.spec.service, rollout, turn, why, "turn failed"),
+            _ => tracing::info!(service = %self.spec.service, rollout, turn, "turn done"),
+        }
+        self.standing.turn = Some(report);
+        if let Err(why) = self.keeper.keep(self.standing.clone()) {
+            tracing::warn!(service = %self.spec.service, why, "the end of a turn is not on the disk");
+        }
+    }
+
+    fn last_output(&self, hook: HookName) -> String {
+        self.hook_reports.get(hook.as_str()).map(|report| report.output.clone()).unwrap_or_default()
+    }
+}
+
+/// The end of a text, in whole characters.
+fn tail(text: &str, bytes: usize) -> &str {
+    let mut begin = text.len().saturating_sub(bytes);
+    while !text.is_char_boundary(begin) {
+        begin += 1;
+    }
+    &text[begin..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tail;
+
+    #[test]
+    fn the_end_of_an_output_is_kept_to_the_byte_and_never_cuts_a_character() {
+        assert_eq!(tail("abc", 3), "abc");
+        assert_eq!(tail("abcd", 3), "bcd");
+        assert_eq!(tail("aüb", 2), "b");
+        assert_eq!(tail("aüb", 3), "üb");
+    }
+}
