@@ -31,6 +31,7 @@ mod init;
 mod life;
 mod logging;
 mod notify;
+mod releases;
 mod ringloop;
 mod services;
 mod settings;

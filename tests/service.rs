@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal, kill};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
-use sup::base::{GroupId, Mono, NodeId, Now, Term, Wall};
+use sup::base::{GroupId, Hash, Mono, NodeId, Now, Term, Wall};
 use sup::census::{ConfigView, ElectionState, GroupView, Liveness, MemberView, NodeView, SeatView};
 use sup::records::value::{Health, MemberStatus, NodeFacts, ServiceState, Topology};
-use sup::service::{Command, Deps, Handle, HeldLease, LeaseState, RingState, ServiceSpec, ServiceStatus, spawn};
+use sup::service::{
+    Command, Deps, Fetching, Handle, HeldLease, LeaseState, Releases, RingState, ServiceSpec, ServiceStatus, spawn,
+};
 use sup::template::SysContext;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -46,6 +48,24 @@ struct Rig {
     bound: watch::Sender<Arc<GroupView>>,
     lease: watch::Sender<LeaseState>,
     ring: watch::Sender<RingState>,
+    releases: Arc<Store>,
+}
+
+/// Releases that a test puts there.
+#[derive(Default)]
+struct Store {
+    here: Mutex<BTreeMap<Hash, PathBuf>>,
+}
+
+impl Releases for Store {
+    fn local(&self, release: Hash) -> Option<PathBuf> {
+        self.here.lock().unwrap().get(&release).cloned()
+    }
+
+    fn fetch(&self, release: Hash) -> Fetching {
+        let found = self.local(release).ok_or_else(|| "no member has it".to_owned());
+        Box::pin(async { found })
+    }
 }
 
 /// A plan that runs until it is told to stop, and whose config is one word.
@@ -84,6 +104,7 @@ impl Rig {
             bound: watch::Sender::new(Arc::new(GroupView::empty(bound))),
             lease: watch::Sender::new(LeaseState::default()),
             ring: watch::Sender::new(RingState::Ready),
+            releases: Arc::default(),
         }
     }
 
@@ -106,6 +127,7 @@ impl Rig {
             group: self.group.subscribe(),
             subscribe: Arc::new(move |_| bound.subscribe()),
             lease: self.lease.subscribe(),
+            releases: Arc::clone(&self.releases) as Arc<dyn Releases>,
         };
         self.handle = Some(spawn(self.spec.clone(), deps));
         self

@@ -125,7 +125,10 @@ pub fn spawn(spec: ServiceSpec, deps: Deps) -> Handle {
     let spec = Arc::new(spec);
     let (commands, incoming) = mpsc::channel(PENDING_COMMANDS);
     let standing = Standing::recall(&ServicePaths::new(&deps.data_dir, &spec.service));
-    let (publish, status) = watch::channel(Arc::new(ServiceStatus::loaded(&spec, &standing, (deps.clock)())));
+    let mut first = ServiceStatus::loaded(&spec, (deps.clock)());
+    first.member.target.clone_from(&standing.target);
+    first.member.turn.clone_from(&standing.turn);
+    let (publish, status) = watch::channel(Arc::new(first));
     let task = tokio::spawn(Driver::new(spec, standing, deps, incoming, publish).run());
     Handle { commands, status, task }
 }

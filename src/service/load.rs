@@ -75,12 +75,7 @@ pub(super) fn load(
 
 /// # Errors
 /// Says, for a person, everything that keeps the service from running.
-fn read(
-    spec: &ServiceSpec,
-    release: Option<Hash>,
-    dir: &Path,
-    paths: &ServicePaths,
-) -> Result<Arc<Loaded>, String> {
+fn read(spec: &ServiceSpec, release: Option<Hash>, dir: &Path, paths: &ServicePaths) -> Result<Arc<Loaded>, String> {
     let plan = Plan::load(dir).map_err(|error| explain(&error))?;
     if plan.manifest.name != spec.service {
         let (name, dir) = (&plan.manifest.name, plan.dir.display());

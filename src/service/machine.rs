@@ -248,6 +248,8 @@ pub struct Machine {
     restarts: u32,
     launches: u64,
     actions: Vec<Action>,
+    /// When the event at hand came.
+    seen: Now,
 }
 
 impl Machine {
@@ -297,6 +299,7 @@ impl Machine {
             restarts: 0,
             launches: 0,
             actions: Vec::new(),
+            seen: now,
         };
         machine.enter(Phase::Loading, String::new(), now);
         machine.actions.push(Action::Load(machine.reading));
@@ -305,6 +308,7 @@ impl Machine {
 
     /// Takes what happened.
     pub fn handle(&mut self, event: Event, now: Now) {
+        self.seen = now;
         match event {
             Event::PlanRead(settings) => self.plan_read(settings),
             Event::PlanFailed(why) => self.plan_failed(why),
@@ -341,6 +345,7 @@ impl Machine {
 
     /// Does what is due.
     pub fn tick(&mut self, now: Now) {
+        self.seen = now;
         while let Some((&timer, _)) = self.timers.iter().find(|(_, due)| **due <= now.mono) {
             self.timers.remove(&timer);
             match timer {
@@ -406,7 +411,7 @@ impl Machine {
             problems,
             applied: runs && self.apply == Apply::Idle && !self.dirty,
             target: self.target.clone(),
-            turn: self.turn.as_ref().map(|track| track.report(None)),
+            turn: self.turn.as_ref().map(Track::report),
         }
     }
 
@@ -450,10 +455,7 @@ impl Machine {
             Phase::Loading | Phase::Waiting(Gate::Ring | Gate::Release | Gate::Binds) | Phase::Installing => {
                 self.seat == Some(Seat::Kept)
             }
-            Phase::Uninstalling
-            | Phase::Down
-            | Phase::Failed(_)
-            | Phase::Unloaded => false,
+            Phase::Uninstalling | Phase::Down | Phase::Failed(_) | Phase::Unloaded => false,
         }
     }
 

@@ -74,18 +74,33 @@ fn resource(name: PlanResource) -> Resource {
     }
 }
 
-/// The last line that a process wrote, which mostly says why it failed. Blocks.
-pub(super) fn last_words(logs: &Path, started: Wall) -> Option<String> {
+/// The last that a process wrote, which mostly says why it failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct LastWords(Vec<String>);
+
+impl LastWords {
+    /// The last line.
+    fn line(&self) -> Option<String> {
+        let line = self.0.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty())?;
+        Some(line.chars().take(LAST_WORDS_CHARS).collect())
+    }
+
+    /// All of them.
+    pub(super) fn text(&self) -> String {
+        self.0.join("\n")
+    }
+}
+
+/// The last words of a process. Blocks.
+pub(super) fn last_words(logs: &Path, started: Wall) -> LastWords {
     // A log that cannot be read keeps nobody from telling the exit.
-    let lines = tail(logs, Query { lines: LAST_LINES, since: Some(started) }).ok()?;
-    let written = lines.into_iter().rev().filter(|line| line.stream != Stream::Sup).map(|line| line.text);
-    let line = written.map(|text| text.trim().to_owned()).find(|text| !text.is_empty())?;
-    Some(line.chars().take(LAST_WORDS_CHARS).collect())
+    let lines = tail(logs, Query { lines: LAST_LINES, since: Some(started) }).unwrap_or_default();
+    LastWords(lines.into_iter().filter(|line| line.stream != Stream::Sup).map(|line| line.text).collect())
 }
 
 /// What an exit means.
-pub(super) fn end_of(exit: &Exit, last_words: Option<&str>) -> ProcessEnd {
-    let how = match (exit.how, last_words) {
+pub(super) fn end_of(exit: &Exit, last_words: &LastWords) -> ProcessEnd {
+    let how = match (exit.how, last_words.line()) {
         (ExitHow::Code(code), Some(words)) if code != 0 => format!("{}: {words}", exit.how),
         (ExitHow::Code(_), _) => exit.how.to_string(),
         (ExitHow::Signal(_) | ExitHow::Unseen, _) => format!("was {}", exit.how),

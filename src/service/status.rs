@@ -7,7 +7,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::spec::ServiceSpec;
-use super::standing::Standing;
 use crate::base::{Now, Wall};
 use crate::records::value::MemberStatus;
 
@@ -45,15 +44,13 @@ pub struct HookReport {
 }
 
 impl ServiceStatus {
-    /// A service of which nothing is known but what was asked for, and what it went by before.
+    /// A service of which nothing is known but what was asked for.
     #[must_use]
-    pub(super) fn loaded(spec: &Arc<ServiceSpec>, standing: &Standing, now: Now) -> Self {
+    pub fn loaded(spec: &Arc<ServiceSpec>, now: Now) -> Self {
         let member = MemberStatus {
             topology: spec.topology,
             strategy: spec.strategy,
             since: now.wall,
-            target: standing.target.clone(),
-            turn: standing.turn.clone(),
             ..MemberStatus::default()
         };
         Self {

@@ -33,7 +33,7 @@ use super::lease::Lease;
 use super::load::{Loaded, Unusable};
 use super::log::HookLog;
 use super::machine::{Applied, Earlier, Event, HookEnd, Machine, Told};
-use super::process::{Switch, end_of};
+use super::process::{LastWords, Switch, end_of};
 use super::render::Rendered;
 use super::spec::ServiceSpec;
 use super::standing::{Keeper, Standing};
@@ -92,7 +92,7 @@ enum Report {
     Exited {
         pid: u32,
         exit: Exit,
-        last_words: Option<String>,
+        last_words: LastWords,
     },
 }
 
@@ -116,8 +116,9 @@ pub(super) struct Driver {
     user_toml: PathBuf,
     user_watch: Option<FileWatch>,
     loaded: Option<Arc<Loaded>>,
-    /// Where the member stands, as far as that is on the disk, and who writes it there.
+    /// Where the member stands, as far as that is on the disk; what was asked to be written last; and who writes it.
     standing: Standing,
+    written: Standing,
     keeper: Keeper,
     fetching: Option<AbortHandle>,
     /// The group's config that belongs to what the member goes by; none before it is known, which is not the same as
@@ -141,6 +142,8 @@ pub(super) struct Driver {
     rendered_revision: Option<String>,
     revision: Option<String>,
     client: Option<Client>,
+    /// What the last process wrote at its end.
+    last_words: String,
     switch: Option<Switch>,
     newest: Newest,
     cancels: BTreeMap<HookName, CancellationToken>,
@@ -207,6 +210,7 @@ impl Driver {
             user_toml,
             user_watch: None,
             loaded: None,
+            written: standing.clone(),
             standing,
             keeper,
             fetching: None,
@@ -224,6 +228,7 @@ impl Driver {
             rendered_revision: None,
             revision: None,
             client: None,
+            last_words: String::new(),
             switch: None,
             newest: Newest::default(),
             cancels: BTreeMap::new(),
@@ -342,7 +347,8 @@ impl Driver {
                     let removed = ground::remove_pid(&self.paths);
                     self.complain("cannot remove the file with the process id", removed);
                     self.newest.check += 1;
-                    self.tell(Event::Exited(end_of(&exit, last_words.as_deref())));
+                    self.last_words = last_words.text();
+                    self.tell(Event::Exited(end_of(&exit, &last_words)));
                 }
             }
         }

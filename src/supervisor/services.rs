@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use super::clock;
 use super::error::chain;
 use super::feed::Feed;
+use super::releases::NodeReleases;
 use super::ringloop::RingHandle;
 use super::settings::Settings;
 use crate::api::shape::{self, EventKind, StartRequest, Target};
@@ -184,6 +185,7 @@ impl Services {
             group: common.ring.subscribe(&group),
             subscribe,
             lease: common.ring.board().lease(&group),
+            releases: Arc::new(NodeReleases),
         };
         info!(service = %spec.service, %group, "service loaded");
         let handle = service::spawn(spec.clone(), deps);

@@ -66,7 +66,7 @@ impl Machine {
         match &goal.turn {
             Some(turn) if self.has_ended(turn) => self.turn = None,
             Some(turn) if self.turn.as_ref().is_some_and(|track| track.is(turn)) => {}
-            Some(turn) => self.turn = Some(Track::begin(*turn, now.mono)),
+            Some(turn) => self.turn = Some(Track::begin(*turn, now)),
             None => self.turn = None,
         }
         if self.turn.is_none() {
@@ -122,7 +122,8 @@ impl Machine {
             let why = format!("waiting for release {}", release.short());
             return Approach::UnderWay(self.troubles.get(&Trouble::Release).cloned().unwrap_or(why));
         }
-        if self.target.as_ref() == Some(&next) {
+        // One that is being written down may be another: what the member goes by is about to change.
+        if self.accepting.is_none() && self.target.as_ref() == Some(&next) {
             return Approach::Accepted;
         }
         if self.accepting.is_none() && !self.timers.contains_key(&Timer::Accept) {

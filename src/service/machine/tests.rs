@@ -26,7 +26,14 @@ fn checked() -> Settings {
 }
 
 fn files(config: &str, told: Told) -> Applied {
-    Applied { config: config.to_owned(), reconfigure: String::new(), run: "run".to_owned(), told }
+    Applied {
+        release: None,
+        revision: None,
+        config: config.to_owned(),
+        reconfigure: String::new(),
+        run: "run".to_owned(),
+        told,
+    }
 }
 
 fn killed() -> Event {
@@ -51,9 +58,19 @@ const FOLLOWS: Told = Told::Follows;
 impl Rig {
     fn new(topology: Topology) -> Self {
         let now = Now { mono: Mono(1_000_000), wall: Wall(1_000) };
-        let mut rig = Self { machine: Machine::new(topology, DesiredState::Up, now), now };
-        assert_eq!(rig.actions(), [Action::Load]);
+        // It has accepted before what it is told to be.
+        let earlier = Earlier { target: Some(Target::default()), ..Earlier::default() };
+        let mut rig = Self { machine: Machine::new(topology, DesiredState::Up, earlier, now), now };
+        rig.tell(Event::Goal(Goal::default()));
+        assert_eq!(rig.actions(), [Action::Load(None)]);
         rig
+    }
+
+    /// The group is to be up or down, which is written down at once.
+    fn group(&mut self, state: DesiredState) -> &mut Self {
+        let target = Target { state, ..Target::default() };
+        self.tell(Event::Goal(Goal { target: target.clone(), ..Goal::default() }));
+        self.tell(Event::Accepted(target))
     }
 
     /// A service of which everything is known that does not concern the test.
@@ -102,7 +119,7 @@ impl Rig {
     }
 
     fn actions(&mut self) -> Vec<Action> {
-        let quiet = |action: &Action| *action != Action::MeasureSuitability;
+        let quiet = |action: &Action| !matches!(action, Action::MeasureSuitability | Action::Accept(_));
         self.machine.drain().into_iter().filter(quiet).collect()
     }
 
@@ -152,7 +169,7 @@ fn install_runs_once_and_its_failure_keeps_the_service_from_starting() {
     rig.tell(Event::ContextChanged);
     assert_eq!(rig.actions(), [], "a failed installation is tried again only on request");
     rig.tell(Event::Command(Command::Start)).tell(Event::PlanRead(fresh)).tell(Event::NothingToAdopt);
-    assert_eq!(rig.actions(), [Action::Load, Action::RunHook(HookName::Install)]);
+    assert_eq!(rig.actions(), [Action::Load(None), Action::RunHook(HookName::Install)]);
     rig.tell(done(HookName::Install));
     assert_eq!(rig.actions(), [Action::RememberInstallation, Action::Render]);
 }
@@ -280,7 +297,7 @@ fn it_gives_up_when_told_to_and_a_person_starts_it_again() {
     assert_eq!(rig.machine.deadline(), None);
     rig.actions();
     rig.tell(Event::Command(Command::Start)).tell(Event::PlanRead(policy)).tell(Event::NothingToAdopt);
-    assert_eq!(rig.actions(), [Action::Load, Action::Render]);
+    assert_eq!(rig.actions(), [Action::Load(None), Action::Render]);
 }
 
 #[test]
@@ -313,7 +330,7 @@ fn a_stop_ends_the_process_first_then_runs_post_stop_and_then_is_done() {
 fn pre_stop_ends_before_the_process_is_stopped_and_a_leader_keeps_its_seat_meanwhile() {
     for (command, then) in [
         (Command::Stop, vec![]),
-        (Command::Restart, vec![Action::Load]),
+        (Command::Restart, vec![Action::Load(None)]),
         (Command::Unload, vec![Action::ForgetInstallation, Action::End]),
     ] {
         let mut rig = Rig::up(led(&[HookName::PreStop]), Role::Leader(Term(1)));
@@ -334,7 +351,7 @@ fn pre_stop_ends_before_the_process_is_stopped_and_a_leader_keeps_its_seat_meanw
 #[test]
 fn pre_stop_runs_for_a_stop_everywhere_and_for_a_restart_that_a_change_asks_for() {
     let mut rig = Rig::up(settings(&[HookName::PreStop]), Role::Standalone);
-    rig.tell(Event::GroupDesired(DesiredState::Down));
+    rig.group(DesiredState::Down);
     assert_eq!(rig.actions(), [Action::RunHook(HookName::PreStop)]);
     let mut rig = Rig::up(settings(&[HookName::PreStop]), Role::Standalone);
     rig.tell(Event::ContextChanged).tell(Event::Rendered(files("b", FOLLOWS)));
@@ -362,11 +379,11 @@ fn asking_again_during_pre_stop_changes_what_follows_and_runs_nothing_twice() {
     rig.tell(Event::Command(Command::Stop));
     assert_eq!(rig.actions(), [Action::RunHook(HookName::PreStop)]);
     rig.tell(Event::Command(Command::Stop)).tell(Event::Command(Command::Restart)).tell(Event::Command(Command::Stop));
-    rig.tell(Event::GroupDesired(DesiredState::Down)).tell(Event::ContextChanged);
-    rig.tell(Event::Command(Command::Start)).tell(Event::GroupDesired(DesiredState::Up));
+    rig.group(DesiredState::Down).tell(Event::ContextChanged);
+    rig.tell(Event::Command(Command::Start)).group(DesiredState::Up);
     assert_eq!((rig.state(), rig.actions()), (ServiceState::Stopping, vec![]));
     rig.tell(done(HookName::PreStop)).tell(stopped());
-    assert_eq!(rig.actions(), [Action::StopProcess, Action::Load], "it was wanted after all");
+    assert_eq!(rig.actions(), [Action::StopProcess, Action::Load(None)], "it was wanted after all");
     let mut rig = Rig::up(settings(&[HookName::PreStop]), Role::Standalone);
     rig.tell(Event::Command(Command::Stop)).tell(Event::Command(Command::Unload)).tell(Event::Command(Command::Start));
     rig.tell(done(HookName::PreStop)).tell(stopped());
@@ -413,7 +430,7 @@ fn nothing_starts_before_post_stop_has_ended() {
     rig.tell(Event::Command(Command::Start)).tell(Event::ContextChanged).pass(Duration::from_secs(100));
     assert_eq!(rig.actions(), []);
     rig.tell(done(HookName::PostStop));
-    assert_eq!(rig.actions(), [Action::Load], "a restart reads the plan anew");
+    assert_eq!(rig.actions(), [Action::Load(None)], "a restart reads the plan anew");
 }
 
 #[test]
@@ -467,7 +484,7 @@ fn a_stop_in_every_resting_state_ends_down_at_once() {
 #[test]
 fn a_group_that_is_to_be_down_stops_its_members_and_starts_them_again() {
     let mut rig = Rig::up(settings(&[]), Role::Standalone);
-    rig.tell(Event::GroupDesired(DesiredState::Down));
+    rig.group(DesiredState::Down);
     assert_eq!(rig.actions(), [Action::StopProcess]);
     rig.tell(stopped());
     assert_eq!(rig.why(), "stopped everywhere: the group's desired state is down");
@@ -476,8 +493,8 @@ fn a_group_that_is_to_be_down_stops_its_members_and_starts_them_again() {
     rig.tell(Event::PlanRead(settings(&[]))).tell(Event::NothingToAdopt);
     assert_eq!(rig.state(), ServiceState::Down, "a start on one node does not overrule the group");
     rig.actions();
-    rig.tell(Event::GroupDesired(DesiredState::Up));
-    assert_eq!(rig.actions(), [Action::Load]);
+    rig.group(DesiredState::Up);
+    assert_eq!(rig.actions(), [Action::Load(None)]);
 }
 
 #[test]
@@ -534,7 +551,7 @@ fn a_process_is_adopted_although_its_plan_is_broken() {
     assert_eq!(told.health, Health::Unknown);
     rig.tell(killed());
     rig.wake();
-    assert_eq!(rig.actions(), [Action::Load], "it was started without a plan");
+    assert_eq!(rig.actions(), [Action::Load(None)], "it was started without a plan");
     rig.tell(Event::PlanFailed("plan.toml:3:1: unknown key".to_owned())).tell(Event::NothingToAdopt);
     assert_eq!(rig.state(), ServiceState::Failed);
 }
@@ -547,7 +564,7 @@ fn a_broken_plan_is_failed_until_somebody_acts() {
     rig.tell(Event::Ring(RingState::Ready)).tell(Event::ContextChanged);
     assert_eq!(rig.actions(), []);
     rig.tell(Event::Command(Command::Restart));
-    assert_eq!(rig.actions(), [Action::Load]);
+    assert_eq!(rig.actions(), [Action::Load(None)]);
 }
 
 #[test]

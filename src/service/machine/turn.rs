@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::Machine;
 use super::event::{Action, Blame, HealthPolicy};
-use crate::base::{Mono, Now};
+use crate::base::{Mono, Now, Wall};
 use crate::census::Turn;
 use crate::plan::{HookName, period};
 use crate::records::value::{Health, TurnKind, TurnPhase, TurnReport};
@@ -53,6 +53,8 @@ pub(super) struct Track {
     /// When it must be ok.
     deadline: Mono,
     stage: Stage,
+    /// The phase that was told last, and since when it is in it.
+    told: (TurnPhase, Wall),
     /// What it waits for, while that is worth telling.
     why: String,
     /// What the last check said that was not ok.
@@ -60,9 +62,10 @@ pub(super) struct Track {
 }
 
 impl Track {
-    pub(super) fn begin(turn: Turn, now: Mono) -> Self {
-        let deadline = now + Duration::from_millis(turn.options.deadline_ms);
-        Self { turn, deadline, stage: Stage::Granted, why: String::new(), said: String::new() }
+    pub(super) fn begin(turn: Turn, now: Now) -> Self {
+        let deadline = now.mono + Duration::from_millis(turn.options.deadline_ms);
+        let told = (TurnPhase::Granted, now.wall);
+        Self { turn, deadline, stage: Stage::Granted, told, why: String::new(), said: String::new() }
     }
 
     pub(super) fn is(&self, turn: &Turn) -> bool {
@@ -186,22 +189,36 @@ impl Track {
         Duration::from_millis(self.turn.options.min_healthy_ms)
     }
 
-    /// What is told of it. The driver adds the output.
-    pub(super) fn report(&self, end: Option<&End>) -> TurnReport {
-        let phase = match (end, &self.stage) {
-            (Some(End::Done), _) => TurnPhase::Done,
-            (Some(End::Failed(_)), _) => TurnPhase::Failed,
-            (None, Stage::Granted) => TurnPhase::Granted,
-            (None, Stage::Fetching) => TurnPhase::Fetching,
-            (None, Stage::Applying) => TurnPhase::Applying,
-            (None, Stage::Verifying(_)) => TurnPhase::Verifying,
+    fn phase(&self) -> TurnPhase {
+        match self.stage {
+            Stage::Granted => TurnPhase::Granted,
+            Stage::Fetching => TurnPhase::Fetching,
+            Stage::Applying => TurnPhase::Applying,
+            Stage::Verifying(_) => TurnPhase::Verifying,
+        }
+    }
+
+    /// Takes note of when it came into its phase.
+    fn mark(&mut self, now: Wall) {
+        if self.told.0 != self.phase() {
+            self.told = (self.phase(), now);
+        }
+    }
+
+    /// What is told of it while it is under way.
+    pub(super) fn report(&self) -> TurnReport {
+        let (phase, since) = self.told;
+        let why = self.why.clone();
+        TurnReport { rollout: self.turn.rollout, turn: self.turn.number, phase, why, output: String::new(), since }
+    }
+
+    /// What is told of its end. The driver adds the output.
+    fn last_report(&self, end: End, now: Wall) -> TurnReport {
+        let (phase, why) = match end {
+            End::Done => (TurnPhase::Done, String::new()),
+            End::Failed(why) => (TurnPhase::Failed, why),
         };
-        let why = match end {
-            Some(End::Failed(why)) => why.clone(),
-            Some(End::Done) => String::new(),
-            None => self.why.clone(),
-        };
-        TurnReport { rollout: self.turn.rollout, turn: self.turn.number, phase, why, output: String::new() }
+        TurnReport { phase, why, since: now, ..self.report() }
     }
 }
 
@@ -228,7 +245,7 @@ impl Machine {
     /// Ends the turn, and leaves the service as it is.
     pub(super) fn end_turn(&mut self, end: End, blame: Blame) {
         let Some(track) = self.turn.take() else { return };
-        let report = track.report(Some(&end));
+        let report = track.last_report(end, self.seen.wall);
         self.ended = Some(report.clone());
         // Nobody took the seat: this member may have it back.
         self.seat = None;
@@ -254,6 +271,9 @@ impl Machine {
             }
         }
         self.look_at_turn(now);
+        if let Some(track) = &mut self.turn {
+            track.mark(now.wall);
+        }
         if let Some(due) = self.turn.as_ref().and_then(|track| track.due(now.mono)) {
             self.timers.insert(super::Timer::Turn, due);
         } else {

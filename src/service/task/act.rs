@@ -78,8 +78,9 @@ impl Driver {
                 let loaded = load::load(&spec, release, releases.as_ref(), &paths);
                 (loaded, read_user(&user_toml), render::recall(&paths))
             });
-            let (loaded, user, applied) =
-                loading.await.unwrap_or_else(|error| (Err(Unusable::Broken(internal(&error))), Ok(String::new()), None));
+            let (loaded, user, applied) = loading
+                .await
+                .unwrap_or_else(|error| (Err(Unusable::Broken(internal(&error))), Ok(String::new()), None));
             report.send(Report::Loaded { loaded, user }).await.ok();
             let client = loop {
                 match Client::adopt(&socket).await {

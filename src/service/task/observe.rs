@@ -66,9 +66,14 @@ impl Driver {
         if let Some(goal) = goal.filter(|goal| goal.target.config == target.config) {
             self.in_force = Some(goal.config.clone());
         }
-        let Some(config) = self.config_in_force().filter(|_| loaded.release == target.release) else { return };
-        let (revision, toml) = config.map_or((None, ""), |config| (Some(config.revision.as_str()), &*config.toml));
-        self.config.set_group(revision, toml, &loaded.plan);
+        let is_its_plan = loaded.release == target.release;
+        let Some(config) = self.config_in_force().filter(|_| is_its_plan).map(Option::<&ConfigView>::cloned) else {
+            return;
+        };
+        match &config {
+            Some(config) => self.config.set_group(Some(&config.revision), &config.toml, &loaded.plan),
+            None => self.config.set_group(None, "", &loaded.plan),
+        }
         if let Some(why) = self.config.refused() {
             let why = why.to_owned();
             self.tell(Event::ConfigRefused(why));
@@ -219,7 +224,7 @@ impl Driver {
             let exit = held.wait().await;
             let started = Wall(held.started_at().0);
             let words = tokio::task::spawn_blocking(move || last_words(&logs, started)).await;
-            let last_words = words.ok().flatten();
+            let last_words = words.unwrap_or_default();
             // Its exit is known: the shim may go. One that is gone already needs no telling.
             held.forget().await.ok();
             report.send(Report::Exited { pid: held.pid(), exit, last_words }).await.ok();

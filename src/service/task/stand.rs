@@ -9,32 +9,42 @@ use crate::records::value::{Target, TurnPhase, TurnReport};
 impl Driver {
     /// Has a target written down, to go by it then.
     pub(super) fn accept(&mut self, target: Target) {
-        let standing = Standing { target: Some(target), ..self.standing.clone() };
-        if let Err(why) = self.keeper.keep(standing) {
-            self.tell(Event::NotAccepted(why));
+        self.written.target = Some(target);
+        if let Err(why) = self.keeper.keep(self.written.clone()) {
+            self.not_accepted(why);
         }
+    }
+
+    fn not_accepted(&mut self, why: String) {
+        self.written.target.clone_from(&self.standing.target);
+        self.tell(Event::NotAccepted(why));
     }
 
     /// Where the member stands is on the disk, or is not.
     pub(super) fn kept(&mut self, standing: Standing, kept: Result<(), String>) {
-        // That of a turn is known without it: it is only for the next task.
+        // A text that differs in its turn only is for the next task: this one knows how its turns ended.
         let is_new = standing.target != self.standing.target;
         match (kept, standing.target) {
-            (Ok(()), Some(target)) if is_new => {
-                tracing::info!(
-                    service = %self.spec.service, release = target.release.map(|release| release.short()),
-                    config = target.config, "target accepted"
-                );
-                self.standing.target = Some(target.clone());
-                // Its config comes first: the machine may begin to render at once.
-                self.observe();
-                self.stale = true;
+            (Ok(()), Some(target)) => {
+                if is_new {
+                    self.go_by(&target);
+                }
                 self.tell(Event::Accepted(target));
             }
-            (Ok(()), _) => {}
-            (Err(why), _) if is_new => self.tell(Event::NotAccepted(why)),
+            (Ok(()), None) => {}
+            (Err(why), _) if is_new => self.not_accepted(why),
             (Err(why), _) => tracing::warn!(service = %self.spec.service, why, "the end of a turn is not on the disk"),
         }
+    }
+
+    fn go_by(&mut self, target: &Target) {
+        let (release, config) = (target.release.map(|release| release.short()), &target.config);
+        tracing::info!(service = %self.spec.service, release, config, state = ?target.state, "target accepted");
+        self.standing.target = Some(target.clone());
+        // Its config comes first, since the machine may begin to render at once; what is wrong with that config is told
+        // when the machine has begun.
+        self.observe();
+        self.stale = true;
     }
 
     pub(super) fn turn_ended(&mut self, report: TurnReport, blame: Blame) {
@@ -49,8 +59,9 @@ impl Driver {
             TurnPhase::Failed => tracing::warn!(service = %self.spec.service, rollout, turn, why, "turn failed"),
             _ => tracing::info!(service = %self.spec.service, rollout, turn, "turn done"),
         }
-        self.standing.turn = Some(report);
-        if let Err(why) = self.keeper.keep(self.standing.clone()) {
+        self.standing.turn = Some(report.clone());
+        self.written.turn = Some(report);
+        if let Err(why) = self.keeper.keep(self.written.clone()) {
             tracing::warn!(service = %self.spec.service, why, "the end of a turn is not on the disk");
         }
     }

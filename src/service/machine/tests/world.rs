@@ -3,6 +3,21 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::Hash;
+use crate::census::{Turn, When};
+use crate::records::value::{RolloutOptions, TurnKind, TurnPhase};
+
+/// Whether a goal comes with a turn.
+#[derive(Debug, Clone, Copy)]
+enum TurnStep {
+    None,
+    Same,
+    New(TurnKind),
+}
+
+fn release(byte: u8) -> Hash {
+    Hash::from_bytes([byte; 32])
+}
 
 /// What a driver that does all that it is told, in any order that it may, can make of a service.
 #[derive(Debug, Clone)]
@@ -12,7 +27,7 @@ enum Step {
     Ring,
     Binds(bool),
     Context,
-    GroupDesired(DesiredState),
+    Goal { release: Option<Hash>, config: bool, state: DesiredState, when: When, turn: TurnStep },
     Wait(u64),
     Answer { which: usize, well: bool },
     Crash { lease: bool },
@@ -30,12 +45,23 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Step::Ring),
         any::<bool>().prop_map(Step::Binds),
         Just(Step::Context),
-        prop_oneof![Just(DesiredState::Up), Just(DesiredState::Down)].prop_map(Step::GroupDesired),
+        goal_step(),
+        goal_step(),
         (0_u64..40_000).prop_map(Step::Wait),
         (0_usize..8, any::<bool>()).prop_map(|(which, well)| Step::Answer { which, well }),
         (0_usize..8).prop_map(|which| Step::Answer { which, well: true }),
         any::<bool>().prop_map(|lease| Step::Crash { lease }),
     ]
+}
+
+fn goal_step() -> impl Strategy<Value = Step> {
+    let states = prop_oneof![3 => Just(DesiredState::Up), 1 => Just(DesiredState::Down)];
+    let when = prop_oneof![Just(When::Now), Just(When::NextStart)];
+    let kinds = prop_oneof![Just(TurnKind::Forward), Just(TurnKind::Restore), Just(TurnKind::Back)];
+    let turns = prop_oneof![Just(TurnStep::None), Just(TurnStep::Same), kinds.prop_map(TurnStep::New)];
+    (prop::option::of(1_u8..3), any::<bool>(), states, when, turns).prop_map(|(byte, config, state, when, turn)| {
+        Step::Goal { release: byte.map(release), config, state, when, turn }
+    })
 }
 
 /// The world around a machine: what it asked for and was not yet answered, and the process.
@@ -47,15 +73,40 @@ struct World {
     /// What the process was told last, by a launch or a reconfiguration that went through.
     told: Told,
     rendered: u32,
+    /// What is on the disk.
+    accepted: Target,
+    /// The releases that are here, the one whose plan was read last, and the config that goes with it.
+    here: BTreeSet<Hash>,
+    plan: Option<Hash>,
+    config: Option<String>,
+    /// What the last rendering began with.
+    rendering: (Option<Hash>, Option<String>),
+    /// The number of the last turn, and those that ended, with whether they were done.
+    turn: u64,
+    ended: BTreeMap<u64, TurnPhase>,
 }
 
 impl World {
     fn new() -> Self {
         let now = Now { mono: Mono(1), wall: Wall(1) };
-        let machine = Machine::new(Topology::Leader, DesiredState::Up, now);
-        let role = Role::Leaderless(String::new());
-        let mut world =
-            Self { rig: Rig { machine, now }, pending: Vec::new(), process: false, role, told: FOLLOWS, rendered: 0 };
+        let earlier = Earlier { target: Some(Target::default()), ..Earlier::default() };
+        let machine = Machine::new(Topology::Leader, DesiredState::Up, earlier, now);
+        let mut world = Self {
+            rig: Rig { machine, now },
+            pending: Vec::new(),
+            process: false,
+            role: Role::Leaderless(String::new()),
+            told: FOLLOWS,
+            rendered: 0,
+            accepted: Target::default(),
+            here: BTreeSet::new(),
+            plan: None,
+            config: None,
+            rendering: (None, None),
+            turn: 0,
+            ended: BTreeMap::new(),
+        };
+        world.tell(Event::Goal(Goal::default()));
         world.collect();
         world
     }
@@ -63,7 +114,9 @@ impl World {
     fn collect(&mut self) {
         for action in self.rig.machine.drain() {
             match &action {
-                Action::Launch(_) => {
+                Action::Launch(files) => {
+                    let goes_by = (self.accepted.release, &self.accepted.config);
+                    assert_eq!(files.release, goes_by.0, "another release than the accepted one was launched");
                     assert!(!self.process, "a second process was launched");
                     assert!(!self.pending.iter().any(|other| matches!(other, Action::Launch(_))), "launched twice");
                     assert!(!self.pending.iter().any(|other| matches!(other, Action::RunHook(_))), "beside a hook");
@@ -79,6 +132,17 @@ impl World {
                     let drains_nothing = *hook == HookName::PreStop && !self.process;
                     assert!(!drains_nothing, "pre-stop with no process");
                     assert!(!self.pending.contains(&Action::RunHook(*hook)), "{hook} was started while it runs");
+                }
+                Action::Render => self.rendering = (self.plan, self.config.clone()),
+                Action::Accept(target) => {
+                    let is_here = target.release.is_none_or(|release| self.here.contains(&release));
+                    assert!(is_here, "a release was accepted that is not here");
+                    let twice = self.pending.iter().any(|other| matches!(other, Action::Accept(_)));
+                    assert!(!twice, "two targets are being written down");
+                }
+                Action::EndTurn { report, .. } => {
+                    let before = self.ended.insert(report.turn, report.phase);
+                    assert_eq!(before, None, "a turn ended twice");
                 }
                 Action::ReleaseSwitch => {
                     assert!(!self.process || self.told == FOLLOWS, "a process that leads lost its switch");
@@ -100,18 +164,40 @@ impl World {
         }
         let action = self.pending.remove(which % self.pending.len());
         match action {
-            Action::Load => {
+            Action::Load(release) => {
                 let hooks = [HookName::Init, HookName::Reconfigure, HookName::PreStop, HookName::PostStop];
-                self.tell(if well { Event::PlanRead(led(&hooks)) } else { Event::PlanFailed("no".to_owned()) });
+                match release.filter(|release| !self.here.contains(release)) {
+                    Some(missing) => self.tell(Event::ReleaseMissing(missing)),
+                    None if well => {
+                        self.plan = release;
+                        self.config = None;
+                        self.tell(Event::PlanRead(led(&hooks)));
+                    }
+                    None => self.tell(Event::PlanFailed("no".to_owned())),
+                }
+                self.observe();
                 self.tell(Event::NothingToAdopt);
             }
+            Action::Fetch(release) if well => {
+                self.here.insert(release);
+                self.tell(Event::Fetched(release));
+            }
+            Action::Fetch(release) => self.tell(Event::NotFetched(release, "no".to_owned())),
+            Action::Accept(target) if well => {
+                self.accepted = target.clone();
+                self.observe();
+                self.tell(Event::Accepted(target));
+            }
+            Action::Accept(_) => self.tell(Event::NotAccepted("no".to_owned())),
             Action::Render => {
                 // The driver drops all but the last.
                 if self.pending.contains(&Action::Render) {
                     return;
                 }
                 self.rendered += 1;
+                let (release, revision) = self.rendering.clone();
                 let files = files(&(self.rendered % 3).to_string(), self.role.told());
+                let files = Applied { release, revision, ..files };
                 self.tell(if well { Event::Rendered(files) } else { Event::RenderFailed("no".to_owned()) });
             }
             Action::RunHook(hook) => {
@@ -138,7 +224,16 @@ impl World {
             | Action::ReleaseSwitch
             | Action::ForgetInstallation
             | Action::RememberInstallation
+            | Action::EndTurn { .. }
             | Action::End => {}
+        }
+    }
+
+    /// The config of what was accepted goes with its plan, and with no other.
+    fn observe(&mut self) {
+        if self.plan == self.accepted.release && self.config != self.accepted.config {
+            self.config.clone_from(&self.accepted.config);
+            self.tell(Event::ContextChanged);
         }
     }
 
@@ -155,7 +250,20 @@ impl World {
             Step::Ring => self.tell(Event::Ring(RingState::Ready)),
             Step::Binds(met) => self.tell(Event::Binds(if met { vec![] } else { vec!["bind x".to_owned()] })),
             Step::Context => self.tell(Event::ContextChanged),
-            Step::GroupDesired(desired) => self.tell(Event::GroupDesired(desired)),
+            Step::Goal { release, config, state, when, turn } => {
+                let number = match turn {
+                    TurnStep::None => None,
+                    TurnStep::Same => (self.turn > 0).then_some((self.turn, TurnKind::Forward)),
+                    TurnStep::New(kind) => {
+                        self.turn += 1;
+                        Some((self.turn, kind))
+                    }
+                };
+                let options = RolloutOptions::default();
+                let turn = number.map(|(number, kind)| Turn { rollout: 1, number, kind, options });
+                let target = Target { release, config: config.then(|| "1-a".to_owned()), state };
+                self.tell(Event::Goal(Goal { target, release_when: when, turn }));
+            }
             Step::Wait(ms) => {
                 self.rig.pass(Duration::from_millis(ms));
                 self.collect();
@@ -175,7 +283,13 @@ impl World {
     fn calm_down(&mut self) {
         self.take(Step::Ring);
         self.take(Step::Binds(true));
-        self.take(Step::GroupDesired(DesiredState::Up));
+        self.take(Step::Goal {
+            release: Some(release(2)),
+            config: true,
+            state: DesiredState::Up,
+            when: When::Now,
+            turn: TurnStep::New(TurnKind::Forward),
+        });
         for _ in 0..3 {
             self.work_off();
         }
@@ -212,6 +326,9 @@ proptest! {
         let told = world.rig.machine.snapshot();
         prop_assert_eq!(told.state, ServiceState::Up, "{:?}", world.rig.machine);
         prop_assert!(world.process);
+        prop_assert_eq!(world.accepted.release, Some(release(2)), "{:?}", world.rig.machine);
+        prop_assert_eq!(world.rig.machine.applied.as_ref().map(|files| files.release), Some(Some(release(2))));
+        prop_assert_eq!(world.config.as_deref(), Some("1-a"));
         prop_assert_eq!(world.told, Told::Leads(Term(9)));
     }
 }
