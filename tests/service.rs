@@ -11,8 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use sup::base::{GroupId, Hash, Mono, NodeId, Now, Term, Wall};
-use sup::census::{ConfigView, ElectionState, GroupView, Liveness, MemberView, NodeView, SeatView};
-use sup::records::value::{Health, MemberStatus, NodeFacts, ServiceState, Topology};
+use sup::census::{ConfigView, ElectionState, Goal, GroupView, Liveness, MemberView, NodeView, SeatView, When};
+use sup::records::value::{Health, MemberStatus, NodeFacts, ServiceState, Target, Topology};
 use sup::service::{
     Command, Deps, Fetching, Handle, HeldLease, LeaseState, Releases, RingState, ServiceSpec, ServiceStatus, spawn,
 };
@@ -95,6 +95,7 @@ impl Rig {
         let spec = ServiceSpec::new("echo".parse().unwrap(), root);
         let mut view = GroupView::empty(spec.group_id());
         view.members.insert(ME, member(ME, MemberStatus::default()));
+        view.goal = Some(Goal { target: Target::default(), config: None, release_when: When::NextStart, turn: None });
         let bound: GroupId = "web.default".parse().unwrap();
         Self {
             dir,
@@ -139,7 +140,14 @@ impl Rig {
 
     fn apply(&self, revision: &str, toml: &str) {
         let config = ConfigView { revision: revision.to_owned(), toml: toml.into() };
-        self.view(|view| view.config = Some(config));
+        self.goal(|goal| {
+            goal.target.config = Some(revision.to_owned());
+            goal.config = Some(config);
+        });
+    }
+
+    fn goal(&self, change: impl FnOnce(&mut Goal)) {
+        self.view(|view| change(view.goal.as_mut().unwrap()));
     }
 
     /// This member holds the leader's lease for so long from now.

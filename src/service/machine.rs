@@ -185,7 +185,7 @@ pub struct Snapshot {
     pub problems: Vec<String>,
     /// Whether the process goes by what was rendered last, as far as it ever will.
     pub applied: bool,
-    /// What it has accepted to be.
+    /// What it counts as.
     pub target: Option<Target>,
     /// The turn that it has; none if it has none.
     pub turn: Option<TurnReport>,
@@ -208,6 +208,8 @@ pub struct Machine {
     /// What the member is told to be, what it goes by, and what is being written down to be gone by next.
     goal: Option<Goal>,
     target: Option<Target>,
+    /// What it counts as: what it went by when that was last in force, and not the attempt of a turn that is not done.
+    proven: Option<Target>,
     accepting: Option<Target>,
     /// The target was just replaced by another.
     moved: bool,
@@ -266,7 +268,8 @@ impl Machine {
             process: Process::None,
             desired,
             goal: None,
-            target: earlier.target,
+            target: earlier.goes_by,
+            proven: earlier.target,
             accepting: None,
             moved: false,
             fetch: Fetch::Idle,
@@ -410,7 +413,7 @@ impl Machine {
             launches: self.launches,
             problems,
             applied: runs && self.apply == Apply::Idle && !self.dirty,
-            target: self.target.clone(),
+            target: self.proven.clone(),
             turn: self.turn.as_ref().map(Track::report),
         }
     }

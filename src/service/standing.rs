@@ -19,13 +19,37 @@ const TARGET: &str = "target.json";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Standing {
-    /// What it goes by; none before it first accepted anything.
+    /// What it counts as; none before it first accepted anything.
     pub(super) target: Option<Target>,
+    /// What it goes by instead, since the turn that led there is not done, or failed.
+    pub(super) attempt: Option<Attempt>,
     /// The last turn that ended here. It is not taken twice.
     pub(super) turn: Option<TurnReport>,
 }
 
+/// What a member tries to be in a turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Attempt {
+    pub(super) target: Target,
+    pub(super) rollout: u64,
+    pub(super) turn: u64,
+}
+
 impl Standing {
+    /// What it goes by.
+    pub(super) fn goes_by(&self) -> Option<&Target> {
+        self.attempt.as_ref().map(|attempt| &attempt.target).or(self.target.as_ref())
+    }
+
+    /// The turn that was under way, if it did not end.
+    pub(super) fn in_turn(&self) -> Option<&Attempt> {
+        let has_ended = |attempt: &&Attempt| {
+            let ended = self.turn.as_ref();
+            ended.is_some_and(|ended| (ended.rollout, ended.turn) == (attempt.rollout, attempt.turn))
+        };
+        self.attempt.as_ref().filter(|attempt| !has_ended(attempt))
+    }
+
     /// What is on the disk; nothing if it cannot be read, which only makes the member ask the ring again. Blocks.
     pub(super) fn recall(paths: &ServicePaths) -> Self {
         let file = ground::state_dir(paths).join(TARGET);
@@ -106,7 +130,7 @@ fn remove(file: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Standing, TARGET, ground};
+    use super::{Attempt, Standing, TARGET, ground};
     use crate::plan::ServicePaths;
     use crate::records::value::{Target, TurnPhase, TurnReport};
 
@@ -121,6 +145,7 @@ mod tests {
         assert_eq!(Standing::recall(&paths), Standing::default());
         let standing = Standing {
             target: Some(Target { config: Some("2-b".to_owned()), ..Target::default() }),
+            attempt: None,
             turn: Some(TurnReport { turn: 7, phase: TurnPhase::Done, ..TurnReport::default() }),
         };
         standing.keep(&paths).unwrap();
@@ -130,6 +155,17 @@ mod tests {
         Standing::forget(&paths).unwrap();
         Standing::forget(&paths).unwrap();
         assert_eq!(Standing::recall(&paths), Standing::default());
+    }
+
+    #[test]
+    fn a_turn_that_did_not_end_is_what_the_member_goes_by_and_is_not_what_it_counts_as() {
+        let target = Target { config: Some("2-b".to_owned()), ..Target::default() };
+        let attempt = Attempt { target: target.clone(), rollout: 1, turn: 7 };
+        let mut standing = Standing { target: Some(Target::default()), attempt: Some(attempt), turn: None };
+        assert_eq!(standing.goes_by(), Some(&target));
+        assert!(standing.in_turn().is_some());
+        standing.turn = Some(TurnReport { rollout: 1, turn: 7, phase: TurnPhase::Failed, ..TurnReport::default() });
+        assert_eq!((standing.goes_by(), standing.in_turn()), (Some(&target), None));
     }
 
     #[test]

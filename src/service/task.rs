@@ -124,6 +124,8 @@ pub(super) struct Driver {
     /// The group's config that belongs to what the member goes by; none before it is known, which is not the same as
     /// there being none.
     in_force: Option<Option<ConfigView>>,
+    /// Whether this task ever learned what the member is to be.
+    told_goal: bool,
     config: Config,
     binds: BTreeMap<Name, watch::Receiver<Arc<GroupView>>>,
     bind_changed: Arc<Notify>,
@@ -174,10 +176,11 @@ impl Driver {
         };
         let earlier = Earlier {
             target: standing.target.clone(),
+            goes_by: standing.goes_by().cloned(),
             turn: standing.turn.clone(),
             release: match render::recall(&paths) {
                 Some(applied) => applied.release,
-                None => standing.target.as_ref().and_then(|target| target.release),
+                None => standing.goes_by().and_then(|target| target.release),
             },
         };
         let machine = Machine::new(spec.topology, spec.desired, earlier, (deps.clock)());
@@ -215,6 +218,7 @@ impl Driver {
             keeper,
             fetching: None,
             in_force: None,
+            told_goal: false,
             config: Config::default(),
             binds,
             bind_changed,

@@ -99,8 +99,10 @@ pub struct Goal {
 /// What a member was before this task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Earlier {
-    /// What it had accepted to be.
+    /// What it counted as.
     pub target: Option<Target>,
+    /// What it went by, which is something else in a turn and after one that failed.
+    pub goes_by: Option<Target>,
     /// The last turn that ended.
     pub turn: Option<TurnReport>,
     /// The release that its process ran, if it had one; the plan is read for this one first, for the sake of a process
@@ -256,8 +258,9 @@ pub enum Action {
     Load(Option<Hash>),
     /// Get this release: `Fetched` or `NotFetched`.
     Fetch(Hash),
-    /// Write down what the member goes by from now on: `Accepted` or `NotAccepted`.
-    Accept(Target),
+    /// Write down what the member goes by from now on, and whether that is an attempt of this turn: `Accepted` or
+    /// `NotAccepted`.
+    Accept(Target, Option<Turn>),
     /// The turn has ended like this: keep that, with the output of whoever is to blame.
     EndTurn {
         /// How.

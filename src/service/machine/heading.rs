@@ -76,7 +76,7 @@ impl Machine {
     }
 
     /// What to go by next; none while that is not known.
-    fn next_target(&self) -> Option<Target> {
+    pub(super) fn next_target(&self) -> Option<Target> {
         let goal = self.goal.as_ref()?;
         // A turn that ended leaves the member as it is, well or not, until it is told otherwise.
         if goal.turn.as_ref().is_some_and(|turn| self.has_ended(turn)) {
@@ -93,7 +93,7 @@ impl Machine {
     }
 
     /// Whether a process runs, or is about to, or is about to be gone.
-    fn is_begun(&self) -> bool {
+    pub(super) fn is_begun(&self) -> bool {
         match self.phase {
             Phase::Loading
             | Phase::Waiting(_)
@@ -128,7 +128,7 @@ impl Machine {
         }
         if self.accepting.is_none() && !self.timers.contains_key(&Timer::Accept) {
             self.accepting = Some(next.clone());
-            self.actions.push(Action::Accept(next));
+            self.actions.push(Action::Accept(next, self.turn.as_ref().map(|track| *track.turn())));
         }
         Approach::UnderWay("writing down what it is to be".to_owned())
     }
@@ -213,7 +213,7 @@ impl Machine {
         let moved = std::mem::take(&mut self.moved);
         match self.plan.release() {
             Some(read) if read != release => self.swap(now),
-            Some(_) | None if begins => self.wake(moved, now),
+            Some(_) | None if begins || (moved && self.goes_back()) => self.wake(moved, now),
             Some(_) | None => {}
         }
     }
@@ -242,7 +242,7 @@ impl Machine {
         }
     }
 
-    /// A turn begins: nothing that the service waits for after a failure is waited for any longer.
+    /// A turn begins, or the member goes back from one that failed: nothing that the service waits for after a failure is waited for any longer.
     fn wake(&mut self, moved: bool, now: Now) {
         match &mut self.phase {
             Phase::Backoff => {
@@ -275,7 +275,7 @@ impl Machine {
 
     /// On the way back from a release that failed, its hooks get no time to hang.
     fn cut_short(&mut self) {
-        if self.turn.as_ref().is_some_and(Track::goes_back) {
+        if self.goes_back() {
             for hook in [HookName::PreStop, HookName::PostStop] {
                 if self.hooks.contains(&hook) {
                     self.actions.push(Action::CancelHook(hook));

@@ -59,7 +59,8 @@ impl Rig {
     fn new(topology: Topology) -> Self {
         let now = Now { mono: Mono(1_000_000), wall: Wall(1_000) };
         // It has accepted before what it is told to be.
-        let earlier = Earlier { target: Some(Target::default()), ..Earlier::default() };
+        let target = Some(Target::default());
+        let earlier = Earlier { target: target.clone(), goes_by: target, ..Earlier::default() };
         let mut rig = Self { machine: Machine::new(topology, DesiredState::Up, earlier, now), now };
         rig.tell(Event::Goal(Goal::default()));
         assert_eq!(rig.actions(), [Action::Load(None)]);
@@ -119,7 +120,7 @@ impl Rig {
     }
 
     fn actions(&mut self) -> Vec<Action> {
-        let quiet = |action: &Action| !matches!(action, Action::MeasureSuitability | Action::Accept(_));
+        let quiet = |action: &Action| !matches!(action, Action::MeasureSuitability | Action::Accept(..));
         self.machine.drain().into_iter().filter(quiet).collect()
     }
 

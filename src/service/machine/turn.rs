@@ -77,7 +77,7 @@ impl Track {
     }
 
     /// Whether it leads back to what the member was: whatever still runs of what failed is not waited for.
-    pub(super) fn goes_back(&self) -> bool {
+    fn goes_back(&self) -> bool {
         match self.turn.kind {
             TurnKind::Restore | TurnKind::Back => true,
             TurnKind::Forward => false,
@@ -245,11 +245,36 @@ impl Machine {
     /// Ends the turn, and leaves the service as it is.
     pub(super) fn end_turn(&mut self, end: End, blame: Blame) {
         let Some(track) = self.turn.take() else { return };
+        if end == End::Done {
+            self.proven.clone_from(&self.target);
+        }
         let report = track.last_report(end, self.seen.wall);
         self.ended = Some(report.clone());
         // Nobody took the seat: this member may have it back.
         self.seat = None;
         self.actions.push(Action::EndTurn { report, blame });
+    }
+
+    /// Outside of turns the member counts as what it goes by once that is in force, and at once if nothing runs.
+    fn prove(&mut self) {
+        let is_there = self.accepting.is_none() && self.next_target() == self.target;
+        if self.turn.is_none() && is_there && !self.is_after_turn() && (self.is_in_place() || !self.is_begun()) {
+            self.proven.clone_from(&self.target);
+        }
+    }
+
+    /// Whether the goal is still that of the turn that just ended here.
+    fn is_after_turn(&self) -> bool {
+        let turn = self.goal.as_ref().and_then(|goal| goal.turn.as_ref());
+        turn.is_some_and(|turn| self.has_ended(turn))
+    }
+
+    /// Whether the turn leads back from one that failed, or the member goes back by itself.
+    pub(super) fn goes_back(&self) -> bool {
+        match &self.turn {
+            Some(track) => track.goes_back(),
+            None => self.ended.as_ref().is_some_and(|ended| ended.phase == TurnPhase::Failed),
+        }
     }
 
     /// Whether a turn is the one that ended last.
@@ -271,6 +296,7 @@ impl Machine {
             }
         }
         self.look_at_turn(now);
+        self.prove();
         if let Some(track) = &mut self.turn {
             track.mark(now.wall);
         }

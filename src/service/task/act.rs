@@ -29,7 +29,7 @@ impl Driver {
         match action {
             Action::Load(release) => self.load(release),
             Action::Fetch(release) => self.fetch(release),
-            Action::Accept(target) => self.accept(target),
+            Action::Accept(target, turn) => self.accept(target, turn),
             Action::EndTurn { report, blame } => self.turn_ended(report, blame),
             Action::Render => self.render(),
             Action::RunHook(hook) => self.run_hook(hook),

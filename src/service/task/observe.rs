@@ -18,8 +18,8 @@ use super::super::watch::FileWatch;
 use super::{Driver, Report};
 use crate::base::limits::CONFIG_BYTES;
 use crate::base::{Name, NodeId, Wall};
-use crate::census::{ConfigView, Goal, GroupView, Liveness, MemberView, When};
-use crate::records::value::{DesiredState, Target};
+use crate::census::{ConfigView, Goal, GroupView, Liveness, MemberView};
+use crate::records::value::Strategy;
 use crate::shim::Client;
 use crate::template::{Bind, Inputs, context, context_hash};
 
@@ -38,7 +38,7 @@ impl Driver {
         let role = role(&seen, self.deps.me, self.spec.topology);
         let mut changed = false;
         let mut unmet_binds = Vec::new();
-        let goal = goal(&view);
+        let goal = self.goal(&view);
         if let Some(loaded) = self.loaded.clone() {
             self.take_config(goal.as_ref(), &loaded);
             unmet_binds = unmet(&loaded.required, &binds);
@@ -46,7 +46,8 @@ impl Driver {
             changed = self.set_context(&loaded, seen, &binds);
         }
         // A view without this very member is not one to render: it is about to change.
-        let known = ring == RingState::Ready && view.members.contains_key(&self.deps.me) && goal.is_some();
+        self.told_goal = self.told_goal || goal.is_some();
+        let known = ring == RingState::Ready && view.members.contains_key(&self.deps.me) && self.told_goal;
         if let Some(Goal { target, release_when, turn, .. }) = goal {
             self.tell(Event::Goal(machine::Goal { target, release_when, turn }));
         }
@@ -59,10 +60,33 @@ impl Driver {
         self.tell(Event::Ring(if known { RingState::Ready } else { RingState::Joining }));
     }
 
+    /// What the member is to be; none while that is not known. What is told rests on what the member said of itself, and
+    /// does not count before that is what it is.
+    fn goal(&self, view: &GroupView) -> Option<Goal> {
+        let goal = view.goal.clone()?;
+        let revision = goal.config.as_ref().map(|config| &config.revision);
+        if revision != goal.target.config.as_ref() {
+            return None;
+        }
+        let said = view.members.get(&self.deps.me).map(|member| &*member.status);
+        let rests_on_status = self.spec.strategy == Strategy::Rolling;
+        if rests_on_status && said.is_none_or(|said| said.pid.is_some() != self.member.pid.is_some()) {
+            return None;
+        }
+        // The supervisor ended in the middle of a turn, and the process runs on as that left it: the turn is about to be
+        // given again, and going back for that moment would be one restart too many, or two.
+        let is_to_go_on = self.standing.in_turn().is_some_and(|attempt| {
+            let rollout = view.rollout.as_ref().filter(|(_, rollout)| rollout.id == attempt.rollout);
+            let grant = rollout.and_then(|(_, rollout)| rollout.turn_of(self.deps.me));
+            grant.is_some_and(|grant| grant.turn == attempt.turn)
+        });
+        (goal.turn.is_some() || self.member.pid.is_none() || !is_to_go_on).then_some(goal)
+    }
+
     /// Takes the config that belongs to what the member goes by, if the plan that is loaded is the one that it goes by:
     /// the config of the next release is nothing for this one.
     fn take_config(&mut self, goal: Option<&Goal>, loaded: &Loaded) {
-        let Some(target) = &self.standing.target else { return };
+        let Some(target) = self.standing.goes_by() else { return };
         if let Some(goal) = goal.filter(|goal| goal.target.config == target.config) {
             self.in_force = Some(goal.config.clone());
         }
@@ -83,7 +107,7 @@ impl Driver {
     /// The group's config that the member goes by, if that is known: a supervisor that has just begun learns it from the
     /// ring.
     fn config_in_force(&self) -> Option<Option<&ConfigView>> {
-        let wanted = self.standing.target.as_ref()?.config.as_ref();
+        let wanted = self.standing.goes_by()?.config.as_ref();
         let known = self.in_force.as_ref()?.as_ref();
         (known.map(|config| &config.revision) == wanted).then_some(known)
     }
@@ -122,7 +146,7 @@ impl Driver {
     }
 
     fn known_config(&self, loaded: &Loaded) -> Result<Table, String> {
-        let wanted = self.standing.target.as_ref().and_then(|target| target.config.as_ref());
+        let wanted = self.standing.goes_by().and_then(|target| target.config.as_ref());
         if let Some(revision) = wanted.filter(|_| self.in_force.is_none()) {
             return Err(format!("the config {revision}, which the service goes by, is not known here yet"));
         }
@@ -230,23 +254,6 @@ impl Driver {
             report.send(Report::Exited { pid: held.pid(), exit, last_words }).await.ok();
         });
     }
-}
-
-/// What the member is to be; none while its config is not known here. Where nobody says what it is to be, it is what the
-/// group is asked for.
-fn goal(view: &GroupView) -> Option<Goal> {
-    let goal = view.goal.clone().unwrap_or_else(|| Goal {
-        target: Target {
-            release: None,
-            config: view.config.as_ref().map(|config| config.revision.clone()),
-            state: view.desired.as_ref().map_or(DesiredState::Up, |desired| desired.state),
-        },
-        config: view.config.clone(),
-        release_when: When::NextStart,
-        turn: None,
-    });
-    let revision = goal.config.as_ref().map(|config| &config.revision);
-    (revision == goal.target.config.as_ref()).then_some(goal)
 }
 
 /// Whether another member could take the leader's seat.

@@ -89,7 +89,8 @@ struct World {
 impl World {
     fn new() -> Self {
         let now = Now { mono: Mono(1), wall: Wall(1) };
-        let earlier = Earlier { target: Some(Target::default()), ..Earlier::default() };
+        let target = Some(Target::default());
+        let earlier = Earlier { target: target.clone(), goes_by: target, ..Earlier::default() };
         let machine = Machine::new(Topology::Leader, DesiredState::Up, earlier, now);
         let mut world = Self {
             rig: Rig { machine, now },
@@ -134,10 +135,10 @@ impl World {
                     assert!(!self.pending.contains(&Action::RunHook(*hook)), "{hook} was started while it runs");
                 }
                 Action::Render => self.rendering = (self.plan, self.config.clone()),
-                Action::Accept(target) => {
+                Action::Accept(target, _) => {
                     let is_here = target.release.is_none_or(|release| self.here.contains(&release));
                     assert!(is_here, "a release was accepted that is not here");
-                    let twice = self.pending.iter().any(|other| matches!(other, Action::Accept(_)));
+                    let twice = self.pending.iter().any(|other| matches!(other, Action::Accept(..)));
                     assert!(!twice, "two targets are being written down");
                 }
                 Action::EndTurn { report, .. } => {
@@ -183,12 +184,12 @@ impl World {
                 self.tell(Event::Fetched(release));
             }
             Action::Fetch(release) => self.tell(Event::NotFetched(release, "no".to_owned())),
-            Action::Accept(target) if well => {
+            Action::Accept(target, _) if well => {
                 self.accepted = target.clone();
                 self.observe();
                 self.tell(Event::Accepted(target));
             }
-            Action::Accept(_) => self.tell(Event::NotAccepted("no".to_owned())),
+            Action::Accept(..) => self.tell(Event::NotAccepted("no".to_owned())),
             Action::Render => {
                 // The driver drops all but the last.
                 if self.pending.contains(&Action::Render) {
