@@ -6,6 +6,7 @@
 //! | `life` | start, run, end |
 //! | `ringloop` | the thread that drives the node, and what it shows the others |
 //! | `services` | the services of this node, and their minders |
+//! | `releases` | the releases of this node, as its services need them |
 //! | `backend` | what the API asks, answered |
 //! | `feed` | what happened, for the log and for people |
 //! | `advertise` | the address that others are told |

@@ -25,6 +25,7 @@ use super::backend::{Context, Supervisor};
 use super::error::RunError;
 use super::feed::Feed;
 use super::notify::Notify;
+use super::releases::NodeReleases;
 use super::ringloop::{Gauges, RingConfig, RingEvent, RingHandle, RingLoop};
 use super::services::{Common, Services};
 use super::settings::{ListenHttp, Settings};
@@ -54,6 +55,9 @@ const LINGER: Duration = Duration::from_millis(500);
 const WATCH_EVERY: Duration = Duration::from_secs(10);
 /// How long it may take to give one. Its turns take microseconds.
 const WATCH_LIMIT: Duration = Duration::from_secs(5);
+
+/// How many releases of each plan are kept that nobody needs.
+const KEEP_RELEASES: usize = 3;
 
 /// How the supervisor came to its end.
 #[derive(Debug, Default)]
@@ -104,6 +108,7 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
         settings: settings.clone(),
         ring: handle.clone(),
         feed: feed.clone(),
+        releases: NodeReleases::new(Arc::clone(&releases), blobs.clone(), handle.clone(), KEEP_RELEASES),
     });
     let end = CancellationToken::new();
     let ending = Arc::new(Ending::default());

@@ -1,20 +1,255 @@
-//! The releases of this node, as its services ask for them.
+//! The releases of this node, as its services need them: on the disk before their turn comes, and there for as long as
+//! anybody here may go back to them.
+//!
+//! A release travels as a blob, from whichever members have it. What it is and which blob carries it is said by its
+//! group's record, and whatever is named there is fetched as soon as it is named, so that no turn waits for a download.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::base::Hash;
+use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::clock;
+use super::error::chain;
+use super::ringloop::RingHandle;
+use crate::base::{GroupId, Hash, ReleaseRef};
+use crate::blob::{BLOB_BYTES_MAX, BlobState, Blobs};
+use crate::census::GroupView;
+use crate::release::ReleaseStore;
 use crate::service::{Fetching, Releases};
 
-/// The releases of this node. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub(super) struct NodeReleases;
+/// How long the record that says where a release is to be had is waited for: it may be a moment behind the one that
+/// asks for the release.
+const KNOWN_WITHIN: Duration = Duration::from_secs(5);
 
-impl Releases for NodeReleases {
-    fn local(&self, _release: Hash) -> Option<PathBuf> {
-        None
+/// The releases of this node. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct NodeReleases(Arc<Inner>);
+
+struct Inner {
+    store: Arc<ReleaseStore>,
+    blobs: Blobs,
+    ring: RingHandle,
+    /// How many are kept of each plan that nobody needs.
+    keep: usize,
+    /// What the services here have loaded, by group.
+    loaded: Mutex<BTreeMap<GroupId, Hash>>,
+    /// Held while one is unpacked, so that none is unpacked twice.
+    unpacking: AsyncMutex<()>,
+}
+
+impl NodeReleases {
+    pub(super) fn new(store: Arc<ReleaseStore>, blobs: Blobs, ring: RingHandle, keep: usize) -> Self {
+        let (loaded, unpacking) = (Mutex::default(), AsyncMutex::default());
+        Self(Arc::new(Inner { store, blobs, ring, keep, loaded, unpacking }))
     }
 
-    fn fetch(&self, _release: Hash) -> Fetching {
-        Box::pin(async { Err("this node has no store of releases yet".to_owned()) })
+    /// The same, for the member of a group.
+    pub(super) fn of(&self, group: &GroupId) -> GroupReleases {
+        GroupReleases { node: self.clone(), group: group.clone(), view: self.0.ring.subscribe(group) }
+    }
+
+    /// The member of a group is gone from this node.
+    pub(super) fn forget(&self, group: &GroupId) {
+        self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner).remove(group);
+    }
+
+    async fn has(&self, release: Hash) -> Option<PathBuf> {
+        let store = Arc::clone(&self.0.store);
+        tokio::task::spawn_blocking(move || store.path(release)).await.ok().flatten()
+    }
+
+    /// Gets a release, if it is not here yet.
+    async fn get(&self, release: &ReleaseRef) -> Result<PathBuf, String> {
+        if let Some(path) = self.has(release.manifest).await {
+            return Ok(path);
+        }
+        let blobs = &self.0.blobs;
+        blobs.want(release.blob, BLOB_BYTES_MAX).map_err(|error| chain(&error))?;
+        let status = blobs.watch(release.blob.id);
+        let mut status = status.ok_or("nobody wants it any more")?;
+        let ended = status.wait_for(|status| !matches!(status.state, BlobState::Fetching)).await;
+        let state = ended.map(|status| status.state.clone()).map_err(|_| "nobody wants it any more".to_owned())?;
+        if let BlobState::Stuck { why } = state {
+            return Err(why);
+        }
+        self.unpack(release).await
+    }
+
+    async fn unpack(&self, release: &ReleaseRef) -> Result<PathBuf, String> {
+        let _one_at_a_time = self.0.unpacking.lock().await;
+        if let Some(path) = self.has(release.manifest).await {
+            return Ok(path);
+        }
+        let (inner, wanted) = (Arc::clone(&self.0), release.clone());
+        let unpacking = tokio::task::spawn_blocking(move || {
+            let archive = inner.blobs.store().read(wanted.blob.id).map_err(|error| chain(&error))?;
+            inner.store.receive(&wanted, archive, clock::now().wall).map_err(|error| chain(&error))?;
+            let path = inner.store.path(wanted.manifest);
+            path.ok_or_else(|| "it was removed while it was put in its place".to_owned())
+        });
+        let path = unpacking.await.map_err(|_| "this supervisor is shutting down".to_owned())??;
+        info!(%release, "release is here");
+        self.make_room().await;
+        Ok(path)
+    }
+
+    /// Lets go of what nobody needs. That it fails keeps nobody from anything.
+    async fn make_room(&self) {
+        let Some(needed) = self.needed().await else { return };
+        let inner = Arc::clone(&self.0);
+        let cleaning = tokio::task::spawn_blocking(move || {
+            let gone = inner.store.gc(inner.keep, &needed).map_err(|error| chain(&error))?;
+            for kept in gone {
+                info!(release = %kept.release, "a release that nobody needs was removed");
+                inner.blobs.unwant(kept.release.blob.id);
+                inner.blobs.store().remove(kept.release.blob.id).map_err(|error| chain(&error))?;
+            }
+            Ok::<_, String>(())
+        });
+        if let Ok(Err(why)) = cleaning.await {
+            warn!(why, "cannot remove releases that nobody needs");
+        }
+    }
+
+    /// The releases that groups run, are to run, or may have to go back to, and those that are loaded here; none while
+    /// the supervisor ends.
+    pub(super) async fn needed(&self) -> Option<BTreeSet<Hash>> {
+        let asked = self.0.ring.look(|node| {
+            let census = node.census();
+            let views = census.group_ids().map(|group| census.group(group));
+            views.flat_map(|view| named_by(&view)).collect::<BTreeSet<Hash>>()
+        });
+        let mut needed = asked.await.ok()?;
+        needed.extend(self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner).values());
+        Some(needed)
+    }
+}
+
+/// Every release that a group's view names.
+fn named_by(view: &GroupView) -> BTreeSet<Hash> {
+    let announced = view.release.iter().flat_map(|desired| {
+        let earlier = desired.earlier.iter().map(|release| release.manifest);
+        earlier.chain([desired.release.manifest])
+    });
+    let rollout = view.rollout.iter().flat_map(|(_, rollout)| [&rollout.from, &rollout.to]);
+    let goal = view.goal.iter().map(|goal| &goal.target);
+    let members = view.members.values().filter_map(|member| member.status.target.as_ref());
+    let targets = rollout.chain(goal).chain(members).chain([&view.target]).filter_map(|target| target.release);
+    announced.chain(targets).collect()
+}
+
+/// What a group's record says of a release.
+fn said_of(view: &GroupView, release: Hash) -> Option<ReleaseRef> {
+    let desired = view.release.as_ref()?;
+    let mut named = [&desired.release].into_iter().chain(&desired.earlier);
+    named.find(|named| named.manifest == release).cloned()
+}
+
+/// The releases of this node, for the member of one group.
+pub(super) struct GroupReleases {
+    node: NodeReleases,
+    group: GroupId,
+    view: watch::Receiver<Arc<GroupView>>,
+}
+
+impl GroupReleases {
+    /// Fetches whatever the group is to run, as soon as that is said. Runs until the supervisor ends.
+    pub(super) async fn prefetch(self) {
+        let mut view = self.view.clone();
+        let mut last = None;
+        loop {
+            let announced = view.borrow_and_update().release.as_ref().map(|desired| desired.release.clone());
+            if let Some(release) = announced.filter(|release| last.as_ref() != Some(release)) {
+                match self.node.get(&release).await {
+                    Ok(_) => last = Some(release),
+                    // Whoever needs it tries again, and says so.
+                    Err(why) => warn!(group = %self.group, %release, why, "a release cannot be fetched ahead"),
+                }
+            }
+            if view.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Releases for GroupReleases {
+    fn local(&self, release: Hash) -> Option<PathBuf> {
+        let path = self.node.0.store.path(release)?;
+        let mut loaded = self.node.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.insert(self.group.clone(), release);
+        Some(path)
+    }
+
+    fn fetch(&self, release: Hash) -> Fetching {
+        let (node, mut view) = (self.node.clone(), self.view.clone());
+        Box::pin(async move {
+            if let Some(path) = node.has(release).await {
+                return Ok(path);
+            }
+            let known = view.wait_for(|view| said_of(view, release).is_some());
+            let known = timeout(KNOWN_WITHIN, known).await.ok().and_then(Result::ok);
+            let named = known.and_then(|view| said_of(&view, release));
+            match named {
+                Some(named) => node.get(&named).await,
+                None => Err("its group's record does not name it, so that nobody knows what to look for".to_owned()),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{named_by, said_of};
+    use crate::base::{BlobRef, Hash, ReleaseRef};
+    use crate::census::{GroupView, Liveness, MemberView, NodeView};
+    use crate::records::value::{DesiredRelease, MemberStatus, NodeFacts, Target};
+    use std::sync::Arc;
+
+    fn release(byte: u8) -> ReleaseRef {
+        ReleaseRef {
+            origin: None,
+            name: "redis".parse().unwrap(),
+            version: "1".parse().unwrap(),
+            manifest: Hash::from_bytes([byte; 32]),
+            blob: BlobRef { id: Hash::from_bytes([byte; 32]), bytes: 1 },
+        }
+    }
+
+    fn view() -> GroupView {
+        let mut view = GroupView::empty("redis.default".parse().unwrap());
+        view.release = Some(DesiredRelease {
+            release: release(1),
+            earlier: vec![release(2), release(3)],
+            at: crate::base::Wall(0),
+            by: None,
+        });
+        view
+    }
+
+    #[test]
+    fn a_release_that_may_be_gone_back_to_is_found_as_the_newest_is() {
+        for byte in 1..=3 {
+            assert_eq!(said_of(&view(), release(byte).manifest), Some(release(byte)));
+        }
+        assert_eq!(said_of(&view(), release(4).manifest), None);
+    }
+
+    #[test]
+    fn what_a_member_goes_by_is_needed_although_nobody_asks_for_it_any_more() {
+        let mut view = view();
+        let target = Some(Target { release: Some(release(9).manifest), ..Target::default() });
+        let id = crate::base::NodeId::from_u128(1);
+        let address = "127.0.0.1:9638".parse().unwrap();
+        let node = NodeView { id, address, liveness: Liveness::Down, facts: Arc::new(NodeFacts::default()) };
+        let status = Arc::new(MemberStatus { target, ..MemberStatus::default() });
+        view.members.insert(id, MemberView { node, status, leader: false, updater: false });
+        let named: Vec<_> = named_by(&view).into_iter().collect();
+        assert_eq!(named, [1, 2, 3, 9].map(|byte| release(byte).manifest));
     }
 }

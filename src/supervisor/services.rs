@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Mutex as AsyncMutex;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use super::clock;
@@ -47,6 +48,7 @@ pub(super) struct Common {
     pub sup_bin: PathBuf,
     pub ring: RingHandle,
     pub feed: Feed,
+    pub releases: NodeReleases,
 }
 
 /// The services of this node. Cheap to clone.
@@ -185,7 +187,7 @@ impl Services {
             group: common.ring.subscribe(&group),
             subscribe,
             lease: common.ring.board().lease(&group),
-            releases: Arc::new(NodeReleases),
+            releases: Arc::new(common.releases.of(&group)),
         };
         info!(service = %spec.service, %group, "service loaded");
         let handle = service::spawn(spec.clone(), deps);
@@ -195,8 +197,10 @@ impl Services {
         self.loaded().insert(loaded.spec.service.clone(), Arc::clone(&loaded));
         let services = self.clone();
         let resign_after = election.resign_after_critical;
+        let prefetch = AbortOnDropHandle::new(tokio::spawn(common.releases.of(&group).prefetch()));
         tokio::spawn(async move {
             minder::mind(&services, &loaded, rules, resign_after).await;
+            drop(prefetch);
         });
     }
 
@@ -301,7 +305,9 @@ impl Services {
         if let Ok(Err(cause)) = removed {
             warn!(%service, %cause, "the spec cannot be removed: the service will be loaded again, stopped");
         }
-        self.loaded().remove(service);
+        if let Some(loaded) = self.loaded().remove(service) {
+            self.0.common.releases.forget(&loaded.group());
+        }
     }
 
     /// Stops all services, in parallel, and waits until they are down. Their specs stay as they are: the next
