@@ -10,11 +10,12 @@ use tokio::sync::{broadcast, mpsc};
 use super::problem::Problem;
 use super::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Event,
-    Explanation, Group, Groups, HealthReport, LogLine, LogsRequest, Members, Node, ReleaseAdded, RollbackRequest,
-    RolloutReport, Service, Services, StartRequest, Started, Target, UnsetRequest,
+    Explanation, Group, Groups, HealthReport, LogLine, LogsRequest, Members, Node, Release, ReleaseAdded, Releases,
+    ReleasesRemoved, RollbackRequest, RolloutReport, Service, Services, StartRequest, Started, Target, UnsetRequest,
 };
 use crate::base::{GroupId, Name};
 use crate::records::value::OrderKind;
+use crate::release::Query as ReleaseQuery;
 
 /// Notices that something changed.
 pub struct Changes {
@@ -106,6 +107,17 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Says what is to become of a group's rollout. Its updater obeys, wherever it is.
     /// [`ProblemKind::NoRollout`](super::ProblemKind::NoRollout) if the group never had one.
     fn order(&self, group: &GroupId, order: OrderKind) -> impl Future<Output = Result<Acted, Problem>> + Send;
+
+    /// The releases of this node.
+    fn releases(&self) -> impl Future<Output = Result<Releases, Problem>> + Send;
+
+    /// One release of this node, with its files, after it was verified that they are as they came.
+    /// [`ProblemKind::UnknownRelease`](super::ProblemKind::UnknownRelease) if there is none or more than one that is
+    /// meant.
+    fn release(&self, release: &ReleaseQuery) -> impl Future<Output = Result<Release, Problem>> + Send;
+
+    /// Removes the releases that no group needs, but for the newest few of each plan (`keep-releases`).
+    fn gc_releases(&self) -> impl Future<Output = Result<ReleasesRemoved, Problem>> + Send;
 
     /// Verifies the archive of a release, and keeps it on this node. Nothing is kept if it is refused
     /// ([`ProblemKind::InvalidRelease`](super::ProblemKind::InvalidRelease)).

@@ -18,11 +18,12 @@ pub use lines::{Events, LogLines};
 use super::problem::Problem;
 use super::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Explanation,
-    Group, Groups, LogsRequest, Members, Node, ReleaseAdded, RollbackRequest, RolloutReport, Service, Services,
-    StartRequest, Started, Target, UnknownKeys, UnsetRequest, order_word,
+    Group, Groups, LogsRequest, Members, Node, Release, ReleaseAdded, Releases, ReleasesRemoved, RollbackRequest,
+    RolloutReport, Service, Services, StartRequest, Started, Target, UnknownKeys, UnsetRequest, order_word,
 };
 use crate::base::{GroupId, Name};
 use crate::records::value::OrderKind;
+use crate::release::Query;
 
 /// Where a supervisor is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,6 +173,33 @@ impl Client {
     pub async fn order(&self, group: &GroupId, order: OrderKind) -> Answer<Acted> {
         let path = format!("/v1/groups/{group}/rollout/{}", order_word(order));
         transport::call(&self.endpoint, Method::POST, &path, "application/json", Vec::new().into()).await
+    }
+
+    /// [`Backend::releases`](super::Backend::releases).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn releases(&self) -> Answer<Releases> {
+        self.get("/v1/releases").await
+    }
+
+    /// [`Backend::release`](super::Backend::release).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn release(&self, release: &Query) -> Answer<Release> {
+        self.get(&format!("/v1/releases/{release}")).await
+    }
+
+    /// [`Backend::gc_releases`](super::Backend::gc_releases).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn gc_releases(&self) -> Answer<ReleasesRemoved> {
+        transport::call(&self.endpoint, Method::POST, "/v1/releases/gc", "application/json", Vec::new().into()).await
     }
 
     /// [`Backend::add_release`](super::Backend::add_release): sends the file, which is never in memory as a whole.

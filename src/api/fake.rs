@@ -15,14 +15,16 @@ use super::server::{Limits, bind_unix, serve_unix};
 use super::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, Council, DesiredRequest,
     DesiredView, Event, EventKind, Explanation, Group, GroupMember, Groups, HealthReport, Holder, LogLine, LogStream,
-    LogsRequest, Member, MemberProgress, MemberServiceState, MemberState, Members, Node, ReleaseAdded, Revision,
-    RevisionStatus, RollbackRequest, RolloutMember, RolloutOptions, RolloutReport, Service, Services, Standing,
-    StartRequest, Started, Target, TargetView, Time, UnsetRequest, order_word,
+    LogsRequest, Member, MemberProgress, MemberServiceState, MemberState, Members, Node, Release, ReleaseAdded,
+    ReleaseFile, Releases, ReleasesRemoved, Revision, RevisionStatus, RollbackRequest, RolloutMember, RolloutOptions,
+    RolloutReport, Service, Services, Standing, StartRequest, Started, Target, TargetView, Time, UnsetRequest,
+    order_word,
 };
 use super::{Backend, Changes, Lines, Place, Problem, ProblemKind, Upload};
 use crate::base::{GroupId, Hash, Name, NodeId, Term, Wall};
 use crate::census::ElectionState;
 use crate::records::value::{DesiredState, Health, OrderKind, Strategy, Topology};
+use crate::release::{Query, Signer};
 
 /// 2026-05-01T12:00:00Z.
 pub(crate) const NOON: Time = Time(Wall(1_777_636_800_000));
@@ -230,6 +232,27 @@ impl Fake {
     }
 }
 
+/// The release of the group.
+pub(crate) fn release() -> Release {
+    let file = |path: &str, mode: &str, bytes| ReleaseFile {
+        path: path.into(),
+        mode: mode.into(),
+        bytes,
+        hash: Hash::from_bytes([0xef; 32]),
+    };
+    Release {
+        release: NEW_RELEASE.into(),
+        manifest: Hash::from_bytes([0xcd; 32]),
+        added_at: NOON,
+        bytes: 1536,
+        file_count: 2,
+        archive_bytes: 900,
+        signature: Signer::Nobody,
+        groups: vec![redis()],
+        files: Some(vec![file("hooks/init", "755", 512), file("plan.toml", "644", 1024)]),
+    }
+}
+
 /// What a config that is refused is answered.
 pub(crate) fn invalid_config() -> Problem {
     Problem::new(ProblemKind::InvalidConfig, "the config is not valid, nothing was changed").at(Place {
@@ -343,6 +366,20 @@ impl Backend for Fake {
             manifest: Hash::from_bytes([0xcd; 32]),
             bytes: u64::try_from(bytes).unwrap(),
         })
+    }
+
+    async fn releases(&self) -> Result<Releases, Problem> {
+        Ok(Releases { releases: vec![Release { files: None, ..release() }] })
+    }
+
+    async fn release(&self, query: &Query) -> Result<Release, Problem> {
+        self.asked_for(format!("release {query}")).await;
+        Ok(release())
+    }
+
+    async fn gc_releases(&self) -> Result<ReleasesRemoved, Problem> {
+        self.change_asked_for("gc".into()).await?;
+        Ok(ReleasesRemoved { removed: vec![OLD_RELEASE.into()], bytes: 3_500_000 })
     }
 
     async fn apply_config(&self, group: &GroupId, request: ApplyRequest) -> Result<ConfigApplied, Problem> {

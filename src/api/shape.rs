@@ -24,7 +24,7 @@ pub use event::{Event, EventKind};
 pub use group::{Council, DesiredView, Group, GroupMember, Groups, Holder, MemberServiceState};
 pub use log::{LogLine, LogStream, LogsRequest};
 pub use node::{Member, MemberState, Members, Node};
-pub use release::ReleaseAdded;
+pub use release::{Release, ReleaseAdded, ReleaseFile, Releases, ReleasesRemoved};
 pub use rollout::{
     MemberProgress, MemberTurn, OptionsChange, Rollout, RolloutFailure, RolloutMember, RolloutOptions, RolloutReport,
     Standing, TargetView, order_word, phase_word, release_name, status_word,

@@ -38,6 +38,18 @@ pub(super) struct SupervisorArgs {
     /// Directory of plans; may be repeated
     #[arg(long, value_name = "DIR", hide_short_help = true)]
     pub plan_path: Vec<String>,
+    /// How many releases that nobody runs are kept of each plan [default: 3]
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    pub keep_releases: Option<String>,
+    /// A key whose signatures on releases are trusted, or a file of them; may be repeated
+    #[arg(long, value_name = "KEY|FILE", hide_short_help = true)]
+    pub trusted_keys: Vec<String>,
+    /// Take no release that is not signed by a trusted key
+    #[arg(long, hide_short_help = true)]
+    pub require_signature: bool,
+    /// File of the key to sign releases with
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub signing_key: Option<String>,
     /// Members that must be alive before the first election [default: 3 where there is a leader]
     #[arg(long, value_name = "N", hide_short_help = true)]
     pub election_min_members: Option<String>,
@@ -59,6 +71,7 @@ impl SupervisorArgs {
     /// The flags that were typed.
     pub(super) fn flags(&self) -> Vec<(Key, String)> {
         let insecure_http = self.insecure_http.then(|| "true".to_owned());
+        let require_signature = self.require_signature.then(|| "true".to_owned());
         let single = [
             (Key::ListenGossip, &self.listen_gossip),
             (Key::Advertise, &self.advertise),
@@ -67,12 +80,15 @@ impl SupervisorArgs {
             (Key::Profile, &self.profile),
             (Key::JoinTimeout, &self.join_timeout),
             (Key::MaxClockSkew, &self.max_clock_skew),
+            (Key::KeepReleases, &self.keep_releases),
+            (Key::RequireSignature, &require_signature),
+            (Key::SigningKey, &self.signing_key),
             (Key::ElectionMinMembers, &self.election_min_members),
             (Key::ElectionCouncilSize, &self.election_council_size),
             (Key::LogLevel, &self.log_level),
             (Key::LogFormat, &self.log_format),
         ];
-        let many = [(Key::Peer, &self.peers), (Key::PlanPath, &self.plan_path)];
+        let many = [(Key::Peer, &self.peers), (Key::PlanPath, &self.plan_path), (Key::TrustedKeys, &self.trusted_keys)];
         let single = single.into_iter().filter_map(|(key, value)| Some((key, value.clone()?)));
         let many = many.into_iter().flat_map(|(key, values)| values.iter().map(move |value| (key, value.clone())));
         single.chain(many).collect()

@@ -171,6 +171,21 @@ impl ReleaseStore {
         self.import(&packed.path, blobs, now)
     }
 
+    /// A directory for what is on its way in, which goes with its handle, or at the next start.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn unfinished(&self) -> Result<TempDir, StoreError> {
+        let made = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&self.dir);
+        made.map_err(failed("make a directory in", &self.dir))
+    }
+
+    /// Where all of them are.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The release with this hash, if it is here.
     #[must_use]
     pub fn get(&self, release: Hash) -> Option<Kept> {
@@ -256,15 +271,6 @@ impl ReleaseStore {
 
     fn place(&self, release: Hash) -> PathBuf {
         self.dir.join(release.to_string())
-    }
-
-    /// A directory for what is on its way into the store: it goes with what is returned, or at the next start.
-    ///
-    /// # Errors
-    /// It cannot be made.
-    pub fn unfinished(&self) -> Result<TempDir, StoreError> {
-        let made = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&self.dir);
-        made.map_err(failed("make a directory in", &self.dir))
     }
 
     fn unpack(&self, archive: impl Read, expected: Option<Hash>) -> Result<(TempDir, Unpacked), StoreError> {

@@ -5,6 +5,7 @@
 //! | `shapes` | services of this node as the API shows them |
 //! | `configs` | configs, checked against the plan of a service that runs here |
 //! | `logs` | the output of a service and of its hooks, as one stream |
+//! | `releases` | the releases of this node, and who needs them |
 //! | `rollouts` | releases and options set, orders given, and why a rollout stands still |
 //! | `explain` | why things are as they are, in sentences |
 //! | `metrics` | numbers for Prometheus |
@@ -13,6 +14,7 @@ mod configs;
 mod explain;
 mod logs;
 mod metrics;
+mod releases;
 mod rollouts;
 mod shapes;
 
@@ -27,8 +29,9 @@ use super::services::{Loaded, Services};
 use super::settings::{ListenHttp, Peer, Settings};
 use crate::api::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Explanation,
-    Group, Groups, HealthReport, LogsRequest, Member, Members, Node as NodeShape, ReleaseAdded, RollbackRequest,
-    RolloutReport, Scope, Service, Services as ServicesShape, StartRequest, Started, Target, UnsetRequest,
+    Group, Groups, HealthReport, LogsRequest, Member, Members, Node as NodeShape, Release, ReleaseAdded, Releases,
+    ReleasesRemoved, RollbackRequest, RolloutReport, Scope, Service, Services as ServicesShape, StartRequest, Started,
+    Target, UnsetRequest,
 };
 use crate::api::{Backend, Changes, Lines, Problem, ProblemKind, Upload};
 use crate::base::{GroupId, Name, NodeId, Now};
@@ -37,7 +40,7 @@ use crate::census::GroupView;
 use crate::net::Counters;
 use crate::node::{Command, CommandError, Node};
 use crate::records::value::{DesiredState, OrderKind};
-use crate::release::ReleaseStore;
+use crate::release::{Query, ReleaseStore};
 use crate::service;
 
 /// What answering takes.
@@ -265,7 +268,19 @@ impl Backend for Supervisor {
     }
 
     async fn add_release(&self, archive: Upload) -> Result<ReleaseAdded, Problem> {
-        rollouts::add_release(self, archive).await
+        releases::add(self, archive).await
+    }
+
+    async fn releases(&self) -> Result<Releases, Problem> {
+        releases::list(self).await
+    }
+
+    async fn release(&self, release: &Query) -> Result<Release, Problem> {
+        releases::show(self, release).await
+    }
+
+    async fn gc_releases(&self) -> Result<ReleasesRemoved, Problem> {
+        releases::gc(self).await
     }
 
     async fn apply_config(&self, group: &GroupId, request: ApplyRequest) -> Result<ConfigApplied, Problem> {

@@ -9,7 +9,7 @@ use super::ringloop::RingStartError;
 use crate::api::server::BindError as SocketError;
 use crate::api::{Problem, ProblemKind};
 use crate::blob::BlobError;
-use crate::release::StoreError as ReleaseStoreError;
+use crate::release;
 use crate::store::StoreError;
 
 /// The supervisor could not start, or found that it must not go on.
@@ -30,9 +30,12 @@ pub enum RunError {
     /// The directory of blobs cannot be opened.
     #[error(transparent)]
     Blobs(#[from] BlobError),
-    /// The directory of releases cannot be opened.
-    #[error(transparent)]
-    Releases(#[from] ReleaseStoreError),
+    /// The releases of this node cannot be opened.
+    #[error("cannot open the releases of this node")]
+    Releases(#[from] release::StoreError),
+    /// A file of trusted keys cannot be read.
+    #[error("cannot tell whose releases to trust (trusted-keys)")]
+    TrustedKeys(#[from] release::KeyError),
     /// The network loop cannot be started: mostly, its port is in use.
     #[error(transparent)]
     Ring(#[from] RingStartError),

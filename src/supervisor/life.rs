@@ -44,7 +44,7 @@ use crate::template::SysContext;
 
 /// Where blobs are, in the data directory.
 const BLOBS: &str = "blobs";
-/// Where releases are, unpacked.
+/// Where releases are, in the data directory.
 const RELEASES: &str = "releases";
 /// Streams for blobs that wait to be taken up, which takes microseconds. More are closed, and tried again.
 const BLOB_STREAMS: usize = 32;
@@ -78,7 +78,8 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
     make_data_dir(&settings.data_dir)?;
     let (store, loaded) = Store::open(&settings.data_dir)?;
     let blob_store = Arc::new(BlobStore::open(&settings.data_dir.join(BLOBS))?);
-    let releases = Arc::new(ReleaseStore::open(&settings.data_dir.join(RELEASES), Trust::default())?);
+    let trust = Trust::load(&settings.trusted_keys, settings.require_signature)?;
+    let releases = Arc::new(ReleaseStore::open(&settings.data_dir.join(RELEASES), trust)?);
     let doors = open_doors(&settings).await?;
     let identity = Identity {
         id: loaded.restored.node_id,

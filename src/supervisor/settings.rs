@@ -13,6 +13,7 @@ use crate::base::limits::COUNCIL_MAX;
 use crate::node::GroupRules;
 use crate::plan::ElectionSpec;
 use crate::records::value::Topology;
+use crate::release::{Requirement, TrustedKey};
 use crate::ring::Profile;
 
 pub use key::{Arity, Key};
@@ -32,6 +33,10 @@ const COUNCIL_SIZE: usize = 5;
 const REPLACE_VOTER_AFTER: Duration = Duration::from_secs(60);
 /// The word for "found out at start".
 const AUTO: &str = "auto";
+/// The word for "there is none".
+const NONE: &str = "none";
+/// Most releases of a plan that can be kept without need: each takes the room of its files twice.
+const RELEASES_KEPT_MAX: usize = 100;
 
 /// All settings, checked. How to change one is in `config/sup.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +61,14 @@ pub struct Settings {
     pub max_clock_skew: Duration,
     /// Where plans are looked up by name, besides `./plans` and `/etc/sup/plans`.
     pub plan_path: Vec<PathBuf>,
+    /// How many releases that nobody runs are kept of each plan.
+    pub keep_releases: usize,
+    /// The keys whose signatures on releases are trusted.
+    pub trusted_keys: Vec<TrustedKey>,
+    /// Whether a release must be signed by one of them.
+    pub require_signature: Requirement,
+    /// The file of the key that releases are signed with that are packed here.
+    pub signing_key: Option<PathBuf>,
     /// Members that must be alive before a group elects anybody; none: as the plan says.
     pub min_members: Option<usize>,
     /// How many members of a group vote; none: as the plan says.
@@ -90,6 +103,9 @@ impl Settings {
             AUTO => Ok(ListenHttp::On(default_http(listen_gossip.ip()))),
             text => guarded_http(listen_address(text, HTTP_PORT)?, insecure),
         })?;
+        let trusted_keys = layers.all(Key::TrustedKeys, str::parse)?;
+        let require_signature =
+            layers.parsed(Key::RequireSignature, |text| requirement(switch(text)?, &trusted_keys))?;
         Ok(Self {
             listen_gossip,
             advertise: layers.parsed(Key::Advertise, str::parse)?,
@@ -101,6 +117,16 @@ impl Settings {
             join_timeout: layers.parsed(Key::JoinTimeout, duration)?,
             max_clock_skew: layers.parsed(Key::MaxClockSkew, duration)?,
             plan_path: layers.all(Key::PlanPath, absolute)?,
+            keep_releases: layers.parsed(Key::KeepReleases, |text| match text.parse() {
+                Ok(count) if count <= RELEASES_KEPT_MAX => Ok(count),
+                Ok(_) | Err(_) => Err(format!("expected a number from 0 to {RELEASES_KEPT_MAX}")),
+            })?,
+            trusted_keys,
+            require_signature,
+            signing_key: layers.parsed(Key::SigningKey, |text| match text {
+                NONE => Ok(None),
+                path => absolute(path).map(Some),
+            })?,
             min_members: layers.parsed(Key::ElectionMinMembers, |text| match text {
                 AUTO => Ok(None),
                 text => positive(text).map(Some),
@@ -199,6 +225,14 @@ fn switch(text: &str) -> Result<bool, String> {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
         _ => Err("expected true or false".to_owned()),
+    }
+}
+
+fn requirement(signature: bool, trusted: &[TrustedKey]) -> Result<Requirement, String> {
+    match (signature, trusted) {
+        (true, []) => Err("no release could ever be taken: name those who may sign by trusted-keys".to_owned()),
+        (true, _) => Ok(Requirement::Signature),
+        (false, _) => Ok(Requirement::None),
     }
 }
 

@@ -5,13 +5,15 @@
 //! | `node` | `/healthz`, `/metrics`, `/v1/node`, `/v1/members`, `/v1/shutdown` |
 //! | `groups` | `/v1/groups/...`, `/v1/explain/...` |
 //! | `config` | `/v1/groups/G/config/...` |
-//! | `rollouts` | `/v1/groups/G/rollout/...`, `/v1/releases` |
+//! | `rollouts` | `/v1/groups/G/rollout/...` |
+//! | `releases` | `/v1/releases/...` |
 //! | `services` | `/v1/services/...`, `/services/SVC/GROUP/health` |
 //! | `streams` | `/v1/events`, `/v1/services/SVC/logs` |
 
 mod config;
 mod groups;
 mod node;
+mod releases;
 mod rollouts;
 mod services;
 mod streams;
@@ -44,7 +46,7 @@ pub(super) fn router<B: Backend>(backend: B, limits: Limits, door: Door, stop: C
     let context = Context { backend, limits, door, stop };
     // What takes long by its nature has a deadline of its own.
     let uploads = Router::new()
-        .route("/v1/releases", put(rollouts::add_release::<B>))
+        .route("/v1/releases", get(releases::list::<B>).put(releases::add::<B>))
         .method_not_allowed_fallback(wrong_method)
         .with_state(context.clone())
         .layer(from_fn_with_state(limits.upload, guard::deadline));
@@ -68,6 +70,8 @@ pub(super) fn router<B: Backend>(backend: B, limits: Limits, door: Door, stop: C
         .route("/v1/groups/{group}/rollout/retry", post(rollouts::retry::<B>))
         .route("/v1/groups/{group}/rollout/rollback", post(rollouts::rollback::<B>))
         .route("/v1/groups/{group}/rollout/abort", post(rollouts::abort::<B>))
+        .route("/v1/releases/gc", post(releases::gc::<B>))
+        .route("/v1/releases/{*release}", get(releases::show::<B>))
         .route("/v1/explain/{target}", get(groups::explain::<B>))
         .route("/v1/services", get(services::list::<B>).post(services::start::<B>))
         .route("/v1/services/{target}", get(services::show::<B>))

@@ -1,17 +1,13 @@
 //! Releases and options set, orders given, and why a rollout stands still.
 
-use std::fs::File;
-use std::io::Write;
-use std::sync::Arc;
-
-use super::{Supervisor, clock};
-use crate::api::shape::{Acted, DesiredRequest, ReleaseAdded, RolloutReport, status_word};
-use crate::api::{Problem, ProblemKind, Upload};
-use crate::base::{GroupId, ReleaseId, ReleaseRef};
+use super::{Supervisor, clock, releases};
+use crate::api::shape::{Acted, DesiredRequest, RolloutReport, status_word};
+use crate::api::{Problem, ProblemKind};
+use crate::base::{GroupId, ReleaseRef};
 use crate::census::GroupView;
 use crate::node::Command;
 use crate::records::value::{OrderKind, RolloutOptions, RolloutStatus};
-use crate::release::{Query, QueryError, StoreError};
+use crate::release::QueryError;
 
 /// The longest time that an option takes, in milliseconds: a day. Anything longer is a slip of the finger.
 const OPTION_MS_MAX: u64 = 24 * 3600 * 1000;
@@ -69,30 +65,14 @@ fn is_news(view: &GroupView, release: &ReleaseRef) -> bool {
 
 /// The release of this node that is meant.
 async fn find(supervisor: &Supervisor, group: &GroupId, named: &str) -> Result<ReleaseRef, Problem> {
-    let query: Query = named.parse().map_err(|error: QueryError| Problem::caused(ProblemKind::BadRequest, &error))?;
-    let store = Arc::clone(&supervisor.0.releases);
-    let all = blocking(move || store.list()).await?;
-    let mut meant = all.into_iter().map(|kept| kept.release).filter(|release| query.means(&id_of(release)));
-    let Some(release) = meant.next() else {
-        let detail = format!("this node has no release {named}");
-        return Err(Problem::new(ProblemKind::UnknownRelease, detail)
-            .next(format!("hand it over: sup update {group} FILE.sup")));
-    };
-    if let Some(other) = meant.next() {
-        let detail = format!("{named} may be {release} or {other}");
-        return Err(Problem::new(ProblemKind::BadRequest, detail).next("name more digits of its hash"));
-    }
+    let query = named.parse().map_err(|error: QueryError| Problem::caused(ProblemKind::BadRequest, &error))?;
+    let release = releases::find(supervisor, query).await?.release;
     if release.name != group.service {
         let detail = format!("{release} is a release of {}, and {group} runs {}", release.name, group.service);
         return Err(Problem::new(ProblemKind::InvalidRelease, detail)
             .next(format!("sup update {}.{} FILE.sup", release.name, group.group)));
     }
     Ok(release)
-}
-
-fn id_of(release: &ReleaseRef) -> ReleaseId {
-    let ReleaseRef { origin, name, version, manifest, .. } = release.clone();
-    ReleaseId { origin, name, version, manifest }
 }
 
 pub(super) async fn order(supervisor: &Supervisor, group: &GroupId, what: OrderKind) -> Result<Acted, Problem> {
@@ -151,45 +131,6 @@ fn check_order(view: &GroupView, what: OrderKind) -> Result<(), Problem> {
 
 pub(super) async fn report(supervisor: &Supervisor, group: &GroupId) -> Result<RolloutReport, Problem> {
     Ok(RolloutReport::of(&*supervisor.view(group).await?))
-}
-
-/// Takes an archive: to the disk as it comes, then verified like one that came from another node.
-pub(super) async fn add_release(supervisor: &Supervisor, mut archive: Upload) -> Result<ReleaseAdded, Problem> {
-    let (store, blobs) = (Arc::clone(&supervisor.0.releases), Arc::clone(supervisor.0.blobs.store()));
-    let now = clock::now().wall;
-    blocking(move || {
-        let dir = store.unfinished().map_err(|error| refused(&error))?;
-        let path = dir.path().join(UPLOAD);
-        let unwritable = |source| refused(&StoreError::Io { what: "write", path: path.clone(), source });
-        let mut file = File::create(&path).map_err(unwritable)?;
-        while let Some(piece) = archive.blocking_recv() {
-            file.write_all(&piece?).map_err(unwritable)?;
-        }
-        let kept = store.import(&path, &blobs, now).map_err(|error| refused(&error))?;
-        let release = kept.release;
-        Ok(ReleaseAdded { release: release.to_string(), manifest: release.manifest, bytes: release.blob.bytes })
-    })
-    .await?
-}
-
-/// What an archive on its way in is called.
-const UPLOAD: &str = "upload";
-
-fn refused(error: &StoreError) -> Problem {
-    match error {
-        StoreError::Refused(_) | StoreError::Other { .. } | StoreError::Pack(_) | StoreError::Altered { .. } => {
-            Problem::caused(ProblemKind::InvalidRelease, error).next("pack it again: sup plan pack DIR")
-        }
-        StoreError::Missing(_) => Problem::caused(ProblemKind::UnknownRelease, error),
-        StoreError::Blob(_) | StoreError::Io { .. } => Problem::caused(ProblemKind::StoreUnavailable, error)
-            .next("make room on the disk of the data directory, and repeat the command"),
-    }
-}
-
-/// Runs something that reads or writes the disk on another thread.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    let ended = |_| Problem::new(ProblemKind::ShuttingDown, "this supervisor is shutting down");
-    tokio::task::spawn_blocking(work).await.map_err(ended)
 }
 
 async fn accepted(supervisor: &Supervisor, group: &GroupId, changed: bool) -> Result<Acted, Problem> {

@@ -38,6 +38,14 @@ pub enum Key {
     MaxClockSkew,
     /// Where plans are looked up by name, besides `./plans` and `/etc/sup/plans`.
     PlanPath,
+    /// How many releases that nobody runs are kept of each plan.
+    KeepReleases,
+    /// The keys whose signatures on releases are trusted.
+    TrustedKeys,
+    /// Whether a release must be signed by a trusted key.
+    RequireSignature,
+    /// The key that releases are signed with that are packed here.
+    SigningKey,
     /// Members that must be alive before a group elects anybody.
     ElectionMinMembers,
     /// How many members of a group vote.
@@ -70,6 +78,10 @@ impl Key {
         Self::JoinTimeout,
         Self::MaxClockSkew,
         Self::PlanPath,
+        Self::KeepReleases,
+        Self::TrustedKeys,
+        Self::RequireSignature,
+        Self::SigningKey,
         Self::ElectionMinMembers,
         Self::ElectionCouncilSize,
         Self::LogLevel,
@@ -97,6 +109,17 @@ impl Key {
             Self::JoinTimeout => one("join-timeout", "SUP_JOIN_TIMEOUT", &["10s"]),
             Self::MaxClockSkew => one("max-clock-skew", "SUP_MAX_CLOCK_SKEW", &["5m"]),
             Self::PlanPath => Definition { name: "plan-path", env: "SUP_PLAN_PATH", default: &[], arity: Arity::Many },
+            Self::KeepReleases => one("keep-releases", "SUP_KEEP_RELEASES", &["3"]),
+            Self::TrustedKeys => {
+                Definition { name: "trusted-keys", env: "SUP_TRUSTED_KEYS", default: &[], arity: Arity::Many }
+            }
+            Self::RequireSignature => Definition {
+                name: "require-signature",
+                env: "SUP_REQUIRE_SIGNATURE",
+                default: &["false"],
+                arity: Arity::Switch,
+            },
+            Self::SigningKey => one("signing-key", "SUP_SIGNING_KEY", &["none"]),
             Self::ElectionMinMembers => one("election-min-members", "SUP_ELECTION_MIN_MEMBERS", &["auto"]),
             Self::ElectionCouncilSize => one("election-council-size", "SUP_ELECTION_COUNCIL_SIZE", &["auto"]),
             Self::LogLevel => one("log-level", "SUP_LOG_LEVEL", &["info"]),

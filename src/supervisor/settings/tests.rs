@@ -67,6 +67,14 @@ fn a_wrong_value_names_its_source() {
         (&[], &[], "peer = \"a\"", "sup.toml:1:8: peer is an array of strings"),
         (&[], &[], "insecure-http = \"yes\"", "insecure-http is true or false"),
         (&[], &[], "profile = ", "sup.toml:1:"),
+        (&[(Key::KeepReleases, "101")], &[], "", "--keep-releases: keep-releases cannot be \"101\": expected a number"),
+        (
+            &[],
+            &[],
+            "trusted-keys = [\"ed25519:12\"]",
+            "sup.toml:1:16: trusted-keys cannot be \"ed25519:12\": a public key",
+        ),
+        (&[], &[], "require-signature = true", "no release could ever be taken: name those who may sign"),
         (&[(Key::Peer, "a b")], &[], "", "--peer: peer cannot be \"a b\""),
     ] {
         let text = error(flags, env, file);
