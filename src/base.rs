@@ -5,6 +5,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod file_name;
 mod group;
 mod hash;
 mod id;
@@ -14,6 +15,7 @@ mod release;
 mod seat;
 mod time;
 
+pub use file_name::{FileName, FileNameError};
 pub use group::{GroupId, GroupIdError};
 pub use hash::{Hash, HashError};
 pub use id::{NodeId, NodeIdError};

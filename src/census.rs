@@ -12,15 +12,15 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod build;
-mod config;
 mod goal;
+mod history;
 mod index;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
-pub use config::{ConfigEntry, ConfigStanding};
 pub use goal::{Goal, Turn, When};
+pub use history::{ConfigEntry, Entry, FileEntry, Revision, Standing};
 pub use index::{Census, Changes, Superseded, Unreadable};
-pub use view::{ConfigView, CouncilView, ElectionState, GroupView, Liveness, MemberView, NodeView, SeatView};
+pub use view::{ConfigView, CouncilView, ElectionState, FileView, GroupView, Liveness, MemberView, NodeView, SeatView};

@@ -14,6 +14,8 @@
 //! | `groups.rs` | the groups that this node is a member or a voter of, and their elections |
 //! | `rollouts.rs` | the rollouts of those groups |
 //! | `configs.rs` | revisions of configs: apply, roll back, unset |
+//! | `files.rs` | revisions of files: upload, roll back, remove |
+//! | `revisions.rs` | what both have in common |
 //! | `desired.rs` | what a group should be, and what a person wants of its rollout |
 //!
 //! What it does not do: no clock, no socket, no disk, no process, and no opinion on when a service starts.
@@ -24,12 +26,14 @@ mod command;
 mod configs;
 mod desired;
 mod execute;
+mod files;
 mod groups;
 mod input;
 mod io;
 mod join;
 mod note;
 mod packet;
+mod revisions;
 mod rollouts;
 mod settle;
 
@@ -49,7 +53,8 @@ use crate::ring::{Identity, Profile, Remembered, Ring, RingConfig};
 
 pub use crate::election::GroupRules;
 pub use command::{Command, CommandError, Done};
-pub use configs::REVISIONS_KEPT;
+pub use files::FILES_PER_GROUP_MAX;
+pub use revisions::REVISIONS_KEPT;
 pub use groups::ElectionReport;
 pub use io::{Input, NodeEvent, Output};
 pub use note::Note;

@@ -34,6 +34,7 @@
 mod durable;
 mod engine;
 mod fetch;
+mod file;
 mod key;
 mod message;
 mod record;

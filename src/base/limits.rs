@@ -11,6 +11,13 @@ pub const DATAGRAM_PAYLOAD_BYTES: usize = 1400;
 pub const STREAM_FRAME_BYTES: usize = 1024 * 1024;
 /// Largest group config that may be applied, in bytes (it is one record's value, less its envelope).
 pub const CONFIG_BYTES: usize = 60 * 1024;
+/// Largest uploaded file that a record carries, in bytes: in base64, with what is said of it, it is a record's value.
+/// Larger ones travel as blobs.
+pub const FILE_INLINE_BYTES: usize = 45 * 1024;
+/// Largest file that may be uploaded, in bytes.
+pub const FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// Most characters of an uploaded file's name.
+pub const FILE_NAME_CHARS: usize = 100;
 /// Most members that a council can have.
 pub const COUNCIL_MAX: usize = 7;
 /// Most characters of a service, group or lock name.

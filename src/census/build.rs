@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::base::{GroupId, NodeId, Seat, Term};
-use crate::records::value::{Strategy, Target, Topology};
+use crate::base::{FileName, GroupId, NodeId, Seat, Term};
+use crate::records::value::{FileContent, Strategy, Target, Topology};
 
-use super::config;
+use super::history;
 use super::index::{Census, GroupEntry};
-use super::view::{ConfigView, CouncilView, ElectionState, GroupView, Liveness, MemberView, SeatView};
+use super::view::{ConfigView, CouncilView, ElectionState, FileView, GroupView, Liveness, MemberView, SeatView};
 
 /// The view of `group` as of now.
 pub(super) fn group(census: &Census, group: &GroupId) -> GroupView {
@@ -26,8 +26,9 @@ pub(super) fn group(census: &Census, group: &GroupId) -> GroupView {
     (view.update_election, _) = election(census, entry, &Seat::Updater, strategy == Strategy::Rolling);
     view.leader = holder(census, entry, &Seat::Leader, view.election);
     view.updater = holder(census, entry, &Seat::Updater, view.update_election);
-    view.config = config::current(&entry.configs)
+    view.config = history::current(&entry.configs)
         .map(|(revision, value)| ConfigView { revision: revision.clone(), toml: value.toml.as_str().into() });
+    view.files = files(entry);
     view.desired = entry.desired.as_ref().map(|(_, desired)| desired.clone());
     view.release = entry.release.as_ref().map(|(_, release)| release.clone());
     view.order = entry.order.as_ref().map(|(stamp, order)| (stamp.time, order.clone()));
@@ -37,6 +38,16 @@ pub(super) fn group(census: &Census, group: &GroupId) -> GroupView {
     view.goal.clone_from(&entry.goal);
     view.members = members(census, entry, &view);
     view
+}
+
+fn files(entry: &GroupEntry) -> BTreeMap<FileName, FileView> {
+    let current = entry.files.iter().filter_map(|(name, revisions)| Some((name, history::current(revisions)?)));
+    let there = current.filter(|(_, (_, value))| value.content != FileContent::Removed);
+    there
+        .map(|(name, (revision, value))| {
+            (name.clone(), FileView { revision: revision.clone(), value: Arc::clone(value) })
+        })
+        .collect()
 }
 
 /// What every member is to be in the end.

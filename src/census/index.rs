@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::base::{GroupId, NodeId, Seat, Term};
+use crate::base::{BlobRef, FileName, GroupId, NodeId, Seat, Term};
 use crate::records::value::{
-    self, ConfigRevision, CouncilFacts, Desired, DesiredRelease, MemberStatus, NodeFacts, Order, Rollout, SeatHolder,
+    self, ConfigRevision, CouncilFacts, Desired, DesiredRelease, FileContent, FileRevision, MemberStatus, NodeFacts, Order, Rollout, SeatHolder,
     ValueError,
 };
 use crate::records::{Key, Kind, Record, Stamp};
 
 use super::build;
-use super::config::{self, ConfigEntry};
 use super::goal::Goal;
+use super::history::{self, ConfigEntry, FileEntry, Revisions};
 use super::view::{ConfigView, ElectionState, GroupView, Liveness, NodeView, SeatView};
 
 /// The view of the ring, kept up to date as membership and records change.
@@ -42,7 +42,8 @@ pub(super) struct GroupEntry {
     pub(super) last_holder: BTreeMap<Seat, SeatView>,
     pub(super) council: Option<CouncilFacts>,
     pub(super) council_change: String,
-    pub(super) configs: BTreeMap<String, (Stamp, Arc<ConfigRevision>)>,
+    pub(super) configs: Revisions<ConfigRevision>,
+    pub(super) files: BTreeMap<FileName, Revisions<FileRevision>>,
     pub(super) desired: Option<(Stamp, Desired)>,
     pub(super) release: Option<(Stamp, DesiredRelease)>,
     /// The last order about the rollout.
@@ -70,6 +71,7 @@ impl GroupEntry {
     fn is_shown(&self) -> bool {
         !(self.members.is_empty()
             && self.configs.is_empty()
+            && self.files.is_empty()
             && self.desired.is_none()
             && self.release.is_none()
             && self.elections.is_empty())
@@ -103,11 +105,13 @@ impl Unreadable {
     }
 }
 
-/// Of two configs that were applied at the same time, this one lost.
+/// Of two revisions that were made at the same time, this one lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Superseded {
     /// Of which group.
     pub group: GroupId,
+    /// Of which of its files; none: of its config.
+    pub file: Option<FileName>,
     /// The revision that lost.
     pub revision: String,
     /// The one in force.
@@ -173,6 +177,10 @@ impl Census {
                 let value: Option<ConfigRevision> = value::decode(record).map_err(unreadable)?;
                 return Ok(self.set_config(&group, revision, record.stamp, value));
             }
+            Kind::File(group, name, revision) => {
+                let value: Option<FileRevision> = value::decode(record).map_err(unreadable)?;
+                return Ok(self.set_file(&group, &name, revision, record.stamp, value));
+            }
             Kind::Desired(group) => {
                 let desired: Option<Desired> = value::decode(record).map_err(unreadable)?;
                 self.change(&group, |entry| entry.desired = desired.map(|desired| (record.stamp, desired)));
@@ -210,6 +218,7 @@ impl Census {
             Kind::Config(group, revision) => self.change(&group, |entry| {
                 entry.configs.remove(&revision);
             }),
+            Kind::File(group, name, revision) => self.change(&group, |entry| entry.remove_file(&name, &revision)),
             Kind::Desired(group) => self.change(&group, |entry| entry.desired = None),
             Kind::Release(group) => self.change(&group, |entry| entry.release = None),
             Kind::Order(group) => self.change(&group, |entry| entry.order = None),
@@ -356,7 +365,30 @@ impl Census {
     /// All revisions of a group's config that are kept, newest first.
     #[must_use]
     pub fn config_history(&self, group: &GroupId) -> Vec<ConfigEntry> {
-        self.groups.get(group).map(|entry| config::history(&entry.configs)).unwrap_or_default()
+        self.groups.get(group).map(|entry| history::history(&entry.configs)).unwrap_or_default()
+    }
+
+    /// All revisions of a file of a group that are kept, newest first.
+    #[must_use]
+    pub fn file_history(&self, group: &GroupId, name: &FileName) -> Vec<FileEntry> {
+        let revisions = self.groups.get(group).and_then(|entry| entry.files.get(name));
+        revisions.map(history::history).unwrap_or_default()
+    }
+
+    /// The files of a group of which a revision is kept, those that were removed included.
+    pub fn file_names(&self, group: &GroupId) -> impl Iterator<Item = &FileName> {
+        self.groups.get(group).into_iter().flat_map(|entry| entry.files.keys())
+    }
+
+    /// The blobs of all revisions of all files that are kept, whether a group is one of this node's or not.
+    pub fn file_blobs(&self) -> impl Iterator<Item = (&GroupId, BlobRef)> {
+        self.groups.iter().flat_map(|(group, entry)| {
+            let revisions = entry.files.values().flat_map(BTreeMap::values);
+            revisions.filter_map(move |(_, value)| match value.content {
+                FileContent::Blob(blob) => Some((group, blob)),
+                FileContent::Removed | FileContent::Inline(_) => None,
+            })
+        })
     }
 
     fn set_facts(&mut self, id: NodeId, facts: Option<NodeFacts>) {
@@ -404,13 +436,34 @@ impl Census {
         self.change(group, |entry| match value {
             Some(value) => {
                 entry.configs.insert(revision.clone(), (stamp, Arc::new(value)));
-                superseded = config::race(&entry.configs, &revision);
+                superseded = history::race(&entry.configs, &revision);
             }
             None => {
                 entry.configs.remove(&revision);
             }
         });
-        superseded.map(|(revision, by)| Superseded { group: group.clone(), revision, by })
+        superseded.map(|(revision, by)| Superseded { group: group.clone(), file: None, revision, by })
+    }
+
+    fn set_file(
+        &mut self,
+        group: &GroupId,
+        name: &FileName,
+        revision: String,
+        stamp: Stamp,
+        value: Option<FileRevision>,
+    ) -> Option<Superseded> {
+        let mut superseded = None;
+        self.change(group, |entry| match value {
+            Some(value) => {
+                let revisions = entry.files.entry(name.clone()).or_default();
+                revisions.insert(revision.clone(), (stamp, Arc::new(value)));
+                superseded = history::race(revisions, &revision);
+            }
+            None => entry.remove_file(name, &revision),
+        });
+        let file = Some(name.clone());
+        superseded.map(|(revision, by)| Superseded { group: group.clone(), file, revision, by })
     }
 
     fn change(&mut self, group: &GroupId, edit: impl FnOnce(&mut GroupEntry)) {
@@ -427,6 +480,15 @@ impl Census {
 }
 
 impl GroupEntry {
+    fn remove_file(&mut self, name: &FileName, revision: &str) {
+        if let Some(revisions) = self.files.get_mut(name) {
+            revisions.remove(revision);
+            if revisions.is_empty() {
+                self.files.remove(name);
+            }
+        }
+    }
+
     fn set_seat(&mut self, seat: Seat, holder: Option<SeatHolder>) {
         let Some(holder) = holder else {
             self.seats.remove(&seat);

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use super::{Census, ConfigStanding, ElectionState, GroupView, Liveness};
+use super::{Census, Standing, ElectionState, GroupView, Liveness};
 use crate::base::{GroupId, NodeId, Seat, Term};
 use crate::records::value::{
     ConfigRevision, Health, MemberStatus, NodeFacts, SeatHolder, ServiceState, Topology, encode,
@@ -153,7 +153,7 @@ fn of_two_configs_that_were_applied_at_once_the_newer_is_in_force_and_the_other_
         let history = census.config_history(&group());
         let standings: Vec<_> = history.iter().map(|entry| (entry.revision.as_str(), entry.standing)).collect();
         let expected =
-            [("2-r", ConfigStanding::Current), ("2-l", ConfigStanding::Superseded), ("1-a", ConfigStanding::Replaced)];
+            [("2-r", Standing::Current), ("2-l", Standing::Superseded), ("1-a", Standing::Replaced)];
         assert_eq!(standings, expected);
         assert_eq!(&*census.group(&group()).config.as_ref().unwrap().toml, "a = 3");
     }

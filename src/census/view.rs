@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{GroupId, NodeId, Term};
-use crate::records::value::{
+use crate::base::{FileName, GroupId, NodeId, Term};
+use crate::records::value::{FileRevision, 
     Desired, DesiredRelease, Health, MemberStatus, NodeFacts, Order, Rollout, ServiceState, Strategy, Target, Topology,
 };
 
@@ -108,6 +108,15 @@ pub struct ConfigView {
     pub toml: Arc<str>,
 }
 
+/// A file of a group, in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileView {
+    /// The revision's name, `SEQUENCE-HASH`.
+    pub revision: String,
+    /// What was uploaded.
+    pub value: Arc<FileRevision>,
+}
+
 /// A service group, as seen from one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupView {
@@ -131,6 +140,8 @@ pub struct GroupView {
     pub council: Option<CouncilView>,
     /// The config in force; none if none was ever applied.
     pub config: Option<ConfigView>,
+    /// The files in force.
+    pub files: BTreeMap<FileName, FileView>,
     /// What the group should be; none if nobody said.
     pub desired: Option<Desired>,
     /// Which release it should run; none if nobody said.
@@ -164,6 +175,7 @@ impl GroupView {
             updater: None,
             council: None,
             config: None,
+            files: BTreeMap::new(),
             desired: None,
             release: None,
             target: Target::default(),

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use crate::base::{GroupId, ReleaseRef, Seat};
+use crate::base::{FileName, GroupId, ReleaseRef, Seat};
 use crate::election::GroupRules;
 use crate::records::PutError;
-use crate::records::value::{DesiredState, MemberStatus, NodeFacts, OrderKind, RolloutOptions};
+use crate::records::value::{DesiredState, FileContent, MemberStatus, NodeFacts, OrderKind, RolloutOptions};
 
 /// Something that this node's shell asks of it.
 #[derive(Debug, Clone)]
@@ -61,6 +61,37 @@ pub enum Command {
         /// As in `ApplyConfig`.
         expect: Option<String>,
     },
+    /// Put a file in force, for all members of a group.
+    PutFile {
+        /// Of which group.
+        group: GroupId,
+        /// Under which name.
+        name: FileName,
+        /// What is in it. A blob is on this node's disk.
+        content: FileContent,
+        /// Refuse unless this revision is in force (`none`: no revision at all).
+        expect: Option<String>,
+    },
+    /// Put the content of an older revision of a file in force again.
+    RollbackFile {
+        /// Of which group.
+        group: GroupId,
+        /// Which file.
+        name: FileName,
+        /// To which revision; none: the one that the current one replaced.
+        revision: Option<String>,
+        /// Refuse unless this revision is in force.
+        expect: Option<String>,
+    },
+    /// Remove a file from all members of a group. Its history stays.
+    RemoveFile {
+        /// Of which group.
+        group: GroupId,
+        /// Which file.
+        name: FileName,
+        /// Refuse unless this revision is in force.
+        expect: Option<String>,
+    },
     /// Say what a group should be.
     SetDesired {
         /// Which group.
@@ -107,7 +138,7 @@ pub enum Command {
 pub struct Done {
     /// The write that makes it durable; none if there is nothing to write.
     pub write: Option<u64>,
-    /// The config revision now in force, for the config commands.
+    /// The revision now in force, for the commands about configs and files.
     pub revision: Option<String>,
     /// Whether anything is other than before.
     pub changed: bool,
@@ -116,25 +147,37 @@ pub struct Done {
 /// A command was refused. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// Somebody else applied a config meanwhile.
-    #[error("config of {group}: expected revision {expected}, but {found} is in force")]
+    /// Somebody else applied a config meanwhile, or uploaded a file.
+    #[error("{}: expected revision {expected}, but {found} is in force", subject(group, file.as_ref()))]
     Expectation {
         /// The group.
         group: GroupId,
+        /// Which of its files; none: its config.
+        file: Option<FileName>,
         /// What the caller expected.
         expected: String,
         /// What is in force.
         found: String,
     },
     /// There is no such revision.
-    #[error("config of {group}: there is no revision {revision} (the history has: {known})")]
+    #[error("{}: there is no revision {revision} (the history has: {known})", subject(group, file.as_ref()))]
     NoRevision {
         /// The group.
         group: GroupId,
+        /// Which of its files; none: its config.
+        file: Option<FileName>,
         /// What was asked for.
         revision: String,
         /// Which there are.
         known: String,
+    },
+    /// The group has as many files as it may have.
+    #[error("{group} has {limit} files, those removed included: as many as a group may have")]
+    TooManyFiles {
+        /// The group.
+        group: GroupId,
+        /// The limit.
+        limit: usize,
     },
     /// There is no rollout to which an order could go.
     #[error("{group} has no rollout, and never had one")]
@@ -159,4 +202,11 @@ pub enum CommandError {
         /// The seat.
         seat: Seat,
     },
+}
+
+fn subject(group: &GroupId, file: Option<&FileName>) -> String {
+    match file {
+        Some(file) => format!("file {file} of {group}"),
+        None => format!("config of {group}"),
+    }
 }

@@ -2,15 +2,14 @@
 
 use crate::base::{GroupId, Now};
 use crate::census::ConfigEntry;
-use crate::records::Key;
 use crate::records::value::ConfigRevision;
 
+use super::revisions::{Back, Subject, name};
 use super::{CommandError, Done, Node};
 
-/// How many revisions of a config are kept.
-pub const REVISIONS_KEPT: usize = 20;
-/// What `expect` says when no revision is expected to be in force.
-const NO_REVISION: &str = "none";
+const fn subject(group: &GroupId) -> Subject<'_> {
+    Subject { group, file: None }
+}
 
 impl Node {
     pub(super) fn apply_config(
@@ -20,22 +19,9 @@ impl Node {
         toml: String,
         expect: Option<&str>,
     ) -> Result<Done, CommandError> {
-        let history = self.expected_history(group, expect)?;
-        self.put_revision(now, group, &history, toml, "apply")
-    }
-
-    /// The revisions, newest first, if the one in force is the one that the caller expects.
-    fn expected_history(&self, group: &GroupId, expect: Option<&str>) -> Result<Vec<ConfigEntry>, CommandError> {
         let history = self.census.config_history(group);
-        let found = history.first().map_or(NO_REVISION, |entry| entry.revision.as_str());
-        match expect {
-            Some(expected) if expected != found => Err(CommandError::Expectation {
-                group: group.clone(),
-                expected: expected.to_owned(),
-                found: found.to_owned(),
-            }),
-            Some(_) | None => Ok(history),
-        }
+        subject(group).check_expectation(&history, expect)?;
+        self.put_config(now, group, &history, toml, "apply")
     }
 
     pub(super) fn rollback_config(
@@ -45,29 +31,16 @@ impl Node {
         revision: Option<&str>,
         expect: Option<&str>,
     ) -> Result<Done, CommandError> {
-        let history = self.expected_history(group, expect)?;
-        let target = match (revision, history.first()) {
-            (Some(revision), _) => Some(revision.to_owned()),
-            (None, Some(current)) => match &current.value.parent {
-                Some(parent) => Some(parent.clone()),
-                // Before the first revision the plans' defaults were in force.
-                None => return self.unset_config(now, group, expect),
-            },
-            (None, None) => None,
-        };
-        let known = || {
-            let names: Vec<&str> = history.iter().map(|entry| entry.revision.as_str()).collect();
-            if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
-        };
-        let missing = |revision: &str| CommandError::NoRevision {
-            group: group.clone(),
-            revision: revision.to_owned(),
-            known: known(),
-        };
-        let target = target.ok_or_else(|| missing("before the current one"))?;
-        let entry = history.iter().find(|entry| entry.revision == target).ok_or_else(|| missing(&target))?;
-        let toml = entry.value.toml.clone();
-        self.put_revision(now, group, &history, toml, &format!("rollback to {target}"))
+        let history = self.census.config_history(group);
+        subject(group).check_expectation(&history, expect)?;
+        match subject(group).back(&history, revision)? {
+            Back::To(entry) => {
+                let toml = entry.value.toml.clone();
+                self.put_config(now, group, &history, toml, &format!("rollback to {}", entry.revision))
+            }
+            // Before the first revision the plans' defaults were in force.
+            Back::BeforeAll => self.unset_config(now, group, expect),
+        }
     }
 
     pub(super) fn unset_config(
@@ -76,14 +49,15 @@ impl Node {
         group: &GroupId,
         expect: Option<&str>,
     ) -> Result<Done, CommandError> {
-        let history = self.expected_history(group, expect)?;
+        let history = self.census.config_history(group);
+        subject(group).check_expectation(&history, expect)?;
         if history.is_empty() {
             return Ok(Done::default());
         }
-        self.put_revision(now, group, &history, String::new(), "unset")
+        self.put_config(now, group, &history, String::new(), "unset")
     }
 
-    fn put_revision(
+    fn put_config(
         &mut self,
         now: Now,
         group: &GroupId,
@@ -105,38 +79,12 @@ impl Node {
             by: Some(self.me),
             action: action.to_owned(),
         };
-        let revision = name(&value);
-        let before = self.next_write;
-        self.try_put_value(now, Key::config(group, &revision), &value, 0)?;
+        let revision = name(value.sequence, value.toml.as_bytes(), value.parent.as_deref(), now, self.me);
         // What a rollout goes to, and would go back to, must be there for as long as it may.
-        let needed: Vec<String> = self
-            .census
-            .group(group)
-            .rollout
-            .iter()
-            .flat_map(|(_, rollout)| {
-                [&rollout.from.config, &rollout.to.config].into_iter().flatten().cloned().collect::<Vec<_>>()
-            })
-            .collect();
-        let is_needed = |old: &&ConfigEntry| needed.contains(&old.revision);
-        for old in history.iter().skip(REVISIONS_KEPT - 1).filter(|old| !is_needed(old)) {
-            self.records.delete(now, &Key::config(group, &old.revision)).map_err(CommandError::Record)?;
-        }
-        self.settle(now);
-        // The record's write is the first that was asked for since.
-        let write = (self.next_write > before).then_some(before);
-        Ok(Done { write, revision: Some(revision), changed: true })
+        let rollout = self.census.group(group).rollout.clone();
+        let needed = rollout.iter().flat_map(|(_, rollout)| [&rollout.from.config, &rollout.to.config]);
+        let needed: Vec<&String> = needed.flatten().collect();
+        let spare = history.iter().filter(|old| !needed.contains(&&old.revision));
+        self.put_revision(now, subject(group), history.len(), spare, revision, &value)
     }
-}
-
-/// `SEQUENCE-HASH`: the number says the order to people, the hash tells apart two of one number that were applied at
-/// the same time on two sides.
-fn name(value: &ConfigRevision) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(value.toml.as_bytes());
-    hasher.update(value.parent.as_deref().unwrap_or_default().as_bytes());
-    hasher.update(&value.at.0.to_be_bytes());
-    hasher.update(&value.by.map_or(0, crate::base::NodeId::as_u128).to_be_bytes());
-    let hex = hasher.finalize().to_hex();
-    format!("{}-{}", value.sequence, &hex[..8])
 }

@@ -117,6 +117,13 @@ impl Node {
                 self.rollback_config(now, &group, revision.as_deref(), expect.as_deref())
             }
             Command::UnsetConfig { group, expect } => self.unset_config(now, &group, expect.as_deref()),
+            Command::PutFile { group, name, content, expect } => {
+                self.put_file(now, &group, &name, content, expect.as_deref())
+            }
+            Command::RollbackFile { group, name, revision, expect } => {
+                self.rollback_file(now, &group, &name, revision.as_deref(), expect.as_deref())
+            }
+            Command::RemoveFile { group, name, expect } => self.remove_file(now, &group, &name, expect.as_deref()),
             Command::SetDesired { group, state } => self.set_state(now, &group, state),
             Command::SetRelease { group, release } => self.set_release(now, &group, release),
             Command::SetOptions { group, options } => self.set_options(now, &group, options),

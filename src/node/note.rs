@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::base::{GroupId, NodeId};
+use crate::base::{FileName, GroupId, NodeId};
 use crate::rollout::RolloutNote;
 
 /// A remark for the log and the list of events. One per change of state, none per packet.
@@ -84,6 +84,17 @@ pub enum Note {
     ConfigSuperseded {
         /// Of which group.
         group: GroupId,
+        /// The revision that lost.
+        revision: String,
+        /// The one in force.
+        by: String,
+    },
+    /// Another node replaced a file that was uploaded at the same time: it is in the history as superseded.
+    FileSuperseded {
+        /// Of which group.
+        group: GroupId,
+        /// Which file.
+        file: FileName,
         /// The revision that lost.
         revision: String,
         /// The one in force.

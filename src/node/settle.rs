@@ -1,7 +1,7 @@
 //! Routes the actions of the components to each other and out, until all of them are quiet.
 
 use crate::base::{NodeId, Now};
-use crate::census::Liveness;
+use crate::census::{Liveness, Superseded};
 use crate::records::{RecordsAction, Write};
 use crate::ring::{DownHow, Member, MemberState, RingAction, RingEvent, StreamError};
 
@@ -186,8 +186,11 @@ impl Node {
             };
             match self.census.apply(record) {
                 Ok(None) => {}
-                Ok(Some(lost)) => {
-                    self.note(Note::ConfigSuperseded { group: lost.group, revision: lost.revision, by: lost.by });
+                Ok(Some(Superseded { group, file: None, revision, by })) => {
+                    self.note(Note::ConfigSuperseded { group, revision, by });
+                }
+                Ok(Some(Superseded { group, file: Some(file), revision, by })) => {
+                    self.note(Note::FileSuperseded { group, file, revision, by });
                 }
                 Err(unreadable) => self.note(Note::RecordUnreadable { key: unreadable.key, why: unreadable.why }),
             }

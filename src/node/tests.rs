@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::{Command, CommandError, GroupRules, Input, Node, NodeConfig, NodeEvent, Output, Restored};
 use crate::base::{GroupId, Mono, NodeId, Now, Wall};
-use crate::census::{ConfigStanding, Liveness};
+use crate::census::{Standing, Liveness};
 use crate::records::Write;
 use crate::records::value::{Batch, DesiredState, MemberStatus, RolloutOptions, ServiceState};
 use crate::ring::{Identity, Profile};
@@ -141,8 +141,8 @@ fn a_rollback_without_a_revision_goes_back_one_and_with_one_goes_there() {
     assert!(there.unwrap().changed);
     assert_eq!(in_force(&node), "a = 1");
     let standings: Vec<_> = node.census().config_history(&group()).iter().map(|entry| entry.standing).collect();
-    assert_eq!(standings[0], ConfigStanding::Current);
-    assert!(standings[1..].iter().all(|standing| *standing == ConfigStanding::Replaced));
+    assert_eq!(standings[0], Standing::Current);
+    assert!(standings[1..].iter().all(|standing| *standing == Standing::Replaced));
 }
 
 #[test]

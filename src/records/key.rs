@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::limits::RECORD_KEY_BYTES;
-use crate::base::{GroupId, NodeId, Seat};
+use crate::base::{FileName, GroupId, NodeId, Seat};
 
 /// Most characters of a config revision in a key; what goes beyond is cut off.
 const REVISION_CHARS: usize = 64;
@@ -16,7 +16,8 @@ const REVISION_CHARS: usize = 64;
 /// What a record is about: a path whose first segment is the class, which says who may write it and how two
 /// versions are ordered. Cheap to clone.
 ///
-/// `owned/NODE/node`, `owned/NODE/service/GROUP`, `shared/config/GROUP/REVISION`, `shared/desired/GROUP`,
+/// `owned/NODE/node`, `owned/NODE/service/GROUP`, `shared/config/GROUP/REVISION`,
+/// `shared/file/GROUP/NAME/REVISION`, `shared/desired/GROUP`,
 /// `shared/release/GROUP`, `shared/order/GROUP`, `fenced/seat/GROUP/SEAT`, `fenced/council/GROUP`,
 /// `fenced/rollout/GROUP`. A key of a kind that this version does not know is carried along,
 /// so that a ring may run two versions of `sup` at once.
@@ -43,6 +44,8 @@ pub enum Kind {
     Service(GroupId, NodeId),
     /// One revision of a group's config.
     Config(GroupId, String),
+    /// One revision of a file of a group.
+    File(GroupId, FileName, String),
     /// What a group should be.
     Desired(GroupId),
     /// Which release a group should run.
@@ -90,12 +93,13 @@ impl Key {
     /// anything else that a person may have typed becomes `_`, and no record is found there.
     #[must_use]
     pub fn config(group: &GroupId, revision: &str) -> Self {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
-        let mut revision: String = revision.chars().take(REVISION_CHARS).map(plain).collect();
-        if revision.is_empty() {
-            revision.push('_');
-        }
-        Self(format!("shared/config/{group}/{revision}").into())
+        Self(format!("shared/config/{group}/{}", plain(revision)).into())
+    }
+
+    /// The revision `revision` of the file `name` of `group`. Of revisions, see [`Self::config`].
+    #[must_use]
+    pub fn file(group: &GroupId, name: &FileName, revision: &str) -> Self {
+        Self(format!("shared/file/{group}/{name}/{}", plain(revision)).into())
     }
 
     /// What `group` should be.
@@ -174,6 +178,15 @@ impl Key {
     }
 }
 
+fn plain(revision: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
+    let mut revision: String = revision.chars().take(REVISION_CHARS).map(plain).collect();
+    if revision.is_empty() {
+        revision.push('_');
+    }
+    revision
+}
+
 fn parse_kind(text: &str) -> Option<Kind> {
     let (class, rest) = text.split_once('/')?;
     let (first, rest) = rest.split_once('/')?;
@@ -192,6 +205,14 @@ fn parse_kind(text: &str) -> Option<Kind> {
                 return None;
             }
             Kind::Config(group.parse().ok()?, revision.to_owned())
+        }
+        ("shared", "file") => {
+            let (group, rest) = rest.split_once('/')?;
+            let (name, revision) = rest.split_once('/')?;
+            if revision.contains('/') {
+                return None;
+            }
+            Kind::File(group.parse().ok()?, name.parse().ok()?, revision.to_owned())
         }
         ("shared", "desired") => Kind::Desired(rest.parse().ok()?),
         ("shared", "release") => Kind::Release(rest.parse().ok()?),
@@ -264,17 +285,19 @@ impl<'de> Deserialize<'de> for Key {
 mod tests {
     use super::{Class, Key, Kind};
     use crate::base::limits::RECORD_KEY_BYTES;
-    use crate::base::{GroupId, NodeId, Seat};
+    use crate::base::{FileName, GroupId, NodeId, Seat};
 
     #[test]
     fn every_key_reads_back_as_what_it_was_made_of() {
         let node = NodeId::from_u128(0xab);
         let group: GroupId = "redis.default".parse().unwrap();
+        let name: FileName = "users.acl".parse().unwrap();
         let lock: Seat = "lock/backup".parse().unwrap();
         let cases = [
             (Key::node(node), Kind::Node(node), Class::Owned(node)),
             (Key::service(&group, node), Kind::Service(group.clone(), node), Class::Owned(node)),
             (Key::config(&group, "3-1a2b3c4d"), Kind::Config(group.clone(), "3-1a2b3c4d".into()), Class::Shared),
+            (Key::file(&group, &name, "1-a"), Kind::File(group.clone(), name.clone(), "1-a".into()), Class::Shared),
             (Key::desired(&group), Kind::Desired(group.clone()), Class::Shared),
             (Key::release(&group), Kind::Release(group.clone()), Class::Shared),
             (Key::order(&group), Kind::Order(group.clone()), Class::Shared),
@@ -291,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_key_of_a_kind_not_yet_invented_is_carried_along() {
-        for text in ["shared/blob/abc", "fenced/moon/redis.default", "shared/desired/not a group", "shared/config/x"] {
+        for text in ["shared/blob/abc", "fenced/moon/redis.default", "shared/desired/not a group", "shared/config/x", "shared/file/redis.default/../1-a"] {
             assert_eq!(text.parse::<Key>().unwrap().kind(), Kind::Unknown);
         }
     }

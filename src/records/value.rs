@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use super::file::{FileContent, FileRevision, InlineBytes};
 pub use super::rollout::{
     Batch, BatchError, DesiredRelease, Failure, Grant, OnFailure, Order, OrderKind, Rollout, RolloutOptions,
     RolloutStatus, Target, TurnKind, TurnPhase, TurnReport,

@@ -34,7 +34,7 @@ use crate::api::shape::{
     Target, UnsetRequest,
 };
 use crate::api::{Backend, Changes, Lines, Problem, ProblemKind, Upload};
-use crate::base::{GroupId, Name, NodeId, Now};
+use crate::base::{FileName, GroupId, Name, NodeId, Now};
 use crate::blob::Blobs;
 use crate::census::GroupView;
 use crate::net::Counters;
@@ -136,14 +136,19 @@ fn unsupported(detail: &str, next: String) -> Problem {
 fn problem(error: &AskError) -> Problem {
     match error {
         AskError::Refused(refused) => {
-            let group_of = |group: &GroupId| format!("see what is in force: sup config history {group}");
+            let history = |group: &GroupId, file: &Option<FileName>| match file {
+                Some(file) => format!("see what is in force: sup file history {group} {file}"),
+                None => format!("see what is in force: sup config history {group}"),
+            };
             match refused {
-                CommandError::Expectation { group, .. } => {
-                    Problem::caused(ProblemKind::Conflict, refused).next(group_of(group))
+                CommandError::Expectation { group, file, .. } => {
+                    Problem::caused(ProblemKind::Conflict, refused).next(history(group, file))
                 }
-                CommandError::NoRevision { group, .. } => {
-                    Problem::caused(ProblemKind::UnknownRevision, refused).next(group_of(group))
+                CommandError::NoRevision { group, file, .. } => {
+                    Problem::caused(ProblemKind::UnknownRevision, refused).next(history(group, file))
                 }
+                CommandError::TooManyFiles { group, .. } => Problem::caused(ProblemKind::TooLarge, refused)
+                    .next(format!("put what belongs together into one file; see them: sup file list {group}")),
                 CommandError::Record(_) | CommandError::Encode(_) => Problem::caused(ProblemKind::TooLarge, refused),
                 CommandError::Leaving => Problem::caused(ProblemKind::ShuttingDown, refused),
                 CommandError::NoRollout { group } => {

@@ -160,6 +160,11 @@ impl Feed {
                 let message = format!("config {revision} was applied at the same time as {by}, and lost");
                 log(Some(group), message);
             }
+            Note::FileSuperseded { group, file, revision, by } => {
+                warn!(%group, %file, revision, by, "file superseded");
+                let message = format!("file {file}: {revision} was uploaded at the same time as {by}, and lost");
+                log(Some(group), message);
+            }
             Note::Rollout { group, note } => self.take_rollout_note(group, note),
         }
     }

@@ -4,7 +4,7 @@ use crate::api::shape::{ApplyRequest, Config, Revision, RevisionStatus, UnknownK
 use crate::api::{Place, Problem, ProblemKind};
 use crate::base::GroupId;
 use crate::base::limits::CONFIG_BYTES;
-use crate::census::{ConfigEntry, ConfigStanding};
+use crate::census::{ConfigEntry, Standing};
 use crate::plan::Plan;
 use crate::plan::config::{Unknown, validate};
 use crate::supervisor::services::{Places, Services};
@@ -82,9 +82,9 @@ pub(super) fn revision(entry: &ConfigEntry) -> Revision {
     Revision {
         revision: entry.revision.clone(),
         status: match entry.standing {
-            ConfigStanding::Current => RevisionStatus::InForce,
-            ConfigStanding::Replaced => RevisionStatus::Replaced,
-            ConfigStanding::Superseded => RevisionStatus::Superseded,
+            Standing::Current => RevisionStatus::InForce,
+            Standing::Replaced => RevisionStatus::Replaced,
+            Standing::Superseded => RevisionStatus::Superseded,
         },
         at: entry.value.at.into(),
         by: entry.value.by,
