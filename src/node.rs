@@ -54,13 +54,13 @@ use crate::ring::{Identity, Profile, Remembered, Ring, RingConfig};
 pub use crate::election::GroupRules;
 pub use command::{Command, CommandError, Done};
 pub use files::FILES_PER_GROUP_MAX;
-pub use revisions::REVISIONS_KEPT;
 pub use groups::ElectionReport;
 pub use io::{Input, NodeEvent, Output};
 pub use note::Note;
 pub use packet::{
     Packet, PacketError, Request, Response, decode_datagram, decode_frame, encode_datagram, encode_frame,
 };
+pub use revisions::REVISIONS_KEPT;
 
 use groups::Group;
 use join::Joining;

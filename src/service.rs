@@ -7,6 +7,7 @@
 //! | `paths` | where a service lives in the data directory |
 //! | `machine` | the states of a service and what leads from one to another; pure, tested without processes |
 //! | `render` | from a view of the ring to files on the disk, and what their change asks for |
+//! | `files` | uploaded files on the disk |
 //! | `hook` | one run of a hook: its group, its output, its time limit |
 //! | `health` | one run of a health check |
 //! | `watch` | changes of `user.toml` |
@@ -20,6 +21,7 @@
 //! What this does not do: it does not elect, does not publish, does not write specs, and knows no other service.
 
 mod config;
+mod files;
 mod ground;
 mod handle;
 mod health;

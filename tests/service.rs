@@ -129,6 +129,7 @@ impl Rig {
             subscribe: Arc::new(move |_| bound.subscribe()),
             lease: self.lease.subscribe(),
             releases: Arc::clone(&self.releases) as Arc<dyn Releases>,
+            blobs: None,
         };
         self.handle = Some(spawn(self.spec.clone(), deps));
         self

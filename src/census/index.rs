@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::base::{BlobRef, FileName, GroupId, NodeId, Seat, Term};
 use crate::records::value::{
-    self, ConfigRevision, CouncilFacts, Desired, DesiredRelease, FileContent, FileRevision, MemberStatus, NodeFacts, Order, Rollout, SeatHolder,
-    ValueError,
+    self, ConfigRevision, CouncilFacts, Desired, DesiredRelease, FileContent, FileRevision, MemberStatus, NodeFacts,
+    Order, Rollout, SeatHolder, ValueError,
 };
 use crate::records::{Key, Kind, Record, Stamp};
 

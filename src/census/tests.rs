@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use super::{Census, Standing, ElectionState, GroupView, Liveness};
+use super::{Census, ElectionState, GroupView, Liveness, Standing};
 use crate::base::{GroupId, NodeId, Seat, Term};
 use crate::records::value::{
     ConfigRevision, Health, MemberStatus, NodeFacts, SeatHolder, ServiceState, Topology, encode,
@@ -152,8 +152,7 @@ fn of_two_configs_that_were_applied_at_once_the_newer_is_in_force_and_the_other_
         assert_eq!((lost[0].revision.as_str(), lost[0].by.as_str()), ("2-l", "2-r"));
         let history = census.config_history(&group());
         let standings: Vec<_> = history.iter().map(|entry| (entry.revision.as_str(), entry.standing)).collect();
-        let expected =
-            [("2-r", Standing::Current), ("2-l", Standing::Superseded), ("1-a", Standing::Replaced)];
+        let expected = [("2-r", Standing::Current), ("2-l", Standing::Superseded), ("1-a", Standing::Replaced)];
         assert_eq!(standings, expected);
         assert_eq!(&*census.group(&group()).config.as_ref().unwrap().toml, "a = 3");
     }

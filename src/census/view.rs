@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{FileName, GroupId, NodeId, Term};
-use crate::records::value::{FileRevision, 
-    Desired, DesiredRelease, Health, MemberStatus, NodeFacts, Order, Rollout, ServiceState, Strategy, Target, Topology,
+use crate::records::value::{
+    Desired, DesiredRelease, FileRevision, Health, MemberStatus, NodeFacts, Order, Rollout, ServiceState, Strategy,
+    Target, Topology,
 };
 
 use super::goal::Goal;

@@ -36,11 +36,7 @@ impl Subject<'_> {
     }
 
     /// Refuses unless the revision that is expected is in force, if one is.
-    pub(super) fn check_expectation<V>(
-        self,
-        history: &[Entry<V>],
-        expect: Option<&str>,
-    ) -> Result<(), CommandError> {
+    pub(super) fn check_expectation<V>(self, history: &[Entry<V>], expect: Option<&str>) -> Result<(), CommandError> {
         let found = history.first().map_or(NO_REVISION, |entry| entry.revision.as_str());
         match expect {
             Some(expected) if expected != found => Err(CommandError::Expectation {

@@ -1,11 +1,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Command, CommandError, GroupRules, Input, Node, NodeConfig, NodeEvent, Output, Restored};
-use crate::base::{GroupId, Mono, NodeId, Now, Wall};
-use crate::census::{Standing, Liveness};
+use bytes::Bytes;
+
+use super::{
+    Command, CommandError, Done, FILES_PER_GROUP_MAX, GroupRules, Input, Node, NodeConfig, NodeEvent, Output, Restored,
+};
+use crate::base::{FileName, GroupId, Mono, NodeId, Now, Wall};
+use crate::census::{Liveness, Standing};
 use crate::records::Write;
-use crate::records::value::{Batch, DesiredState, MemberStatus, RolloutOptions, ServiceState};
+use crate::records::value::{
+    Batch, DesiredState, FileContent, InlineBytes, MemberStatus, RolloutOptions, ServiceState,
+};
 use crate::ring::{Identity, Profile};
 
 fn at(seconds: u64) -> Now {
@@ -123,7 +129,7 @@ fn a_config_is_refused_when_another_than_the_expected_revision_is_in_force() {
     let first = apply(&mut node, 1, "a = 1", Some("none")).unwrap();
     let second = apply(&mut node, 2, "a = 2", Some(&first)).unwrap();
     let error = apply(&mut node, 3, "a = 3", Some(&first)).unwrap_err();
-    assert_eq!(error, CommandError::Expectation { group: group(), expected: first, found: second });
+    assert_eq!(error, CommandError::Expectation { group: group(), file: None, expected: first, found: second });
     assert_eq!(in_force(&node), "a = 2");
 }
 
@@ -157,6 +163,52 @@ fn a_rollback_of_the_first_revision_goes_back_to_the_defaults() {
         Command::RollbackConfig { group: "web.default".parse().unwrap(), revision: None, expect: None },
     );
     assert!(matches!(none, Err(CommandError::NoRevision { .. })));
+}
+
+#[test]
+fn a_file_has_a_history_of_its_own_and_goes_back_in_it() {
+    let mut node = node_with(false);
+    let name: FileName = "users.acl".parse().unwrap();
+    let content =
+        |text: &'static str| FileContent::Inline(InlineBytes::new(Bytes::from_static(text.as_bytes())).unwrap());
+    let mut put = |node: &mut Node, second, text| {
+        let (group, name, content) = (group(), name.clone(), content(text));
+        node.execute(at(second), Command::PutFile { group, name, content, expect: None }).0.unwrap()
+    };
+    let first = put(&mut node, 1, "one");
+    assert_eq!(put(&mut node, 2, "one"), Done { write: None, changed: false, ..first.clone() });
+    put(&mut node, 3, "two");
+    let in_force = |node: &Node| node.census().group(&group()).files.get(&name).map(|file| file.value.content.clone());
+    assert_eq!(in_force(&node), Some(content("two")));
+    let back = |revision| Command::RollbackFile { group: group(), name: name.clone(), revision, expect: None };
+    assert!(node.execute(at(4), back(None)).0.unwrap().changed);
+    assert_eq!(in_force(&node), Some(content("one")));
+    assert!(node.execute(at(5), Command::RemoveFile { group: group(), name: name.clone(), expect: None }).0.unwrap().changed);
+    assert_eq!(in_force(&node), None);
+    assert!(node.execute(at(6), back(first.revision)).0.unwrap().changed);
+    assert_eq!(in_force(&node), Some(content("one")));
+    let history = node.census().file_history(&group(), &name);
+    let actions: Vec<&str> = history.iter().map(|entry| entry.value.action.as_str()).collect();
+    assert_eq!(actions.len(), 5);
+    assert!(actions[1] == "remove" && actions[4] == "upload", "{actions:?}");
+    let error = node.execute(at(7), back(Some("9-x".to_owned()))).0.unwrap_err();
+    assert!(error.to_string().starts_with("file users.acl of"), "{error}");
+}
+
+#[test]
+fn a_group_has_its_number_of_files_and_not_one_more() {
+    let mut node = node_with(false);
+    let mut put = |number: usize| {
+        let content = FileContent::Inline(InlineBytes::new(Bytes::from_static(b"x")).unwrap());
+        let name = format!("file-{number}").parse().unwrap();
+        let second = number as u64 + 1;
+        node.execute(at(second), Command::PutFile { group: group(), name, content, expect: None }).0
+    };
+    for number in 0..FILES_PER_GROUP_MAX {
+        assert!(put(number).is_ok());
+    }
+    assert!(matches!(put(FILES_PER_GROUP_MAX), Err(CommandError::TooManyFiles { .. })));
+    assert!(put(0).is_ok());
 }
 
 #[test]

@@ -314,7 +314,13 @@ mod tests {
 
     #[test]
     fn a_key_of_a_kind_not_yet_invented_is_carried_along() {
-        for text in ["shared/blob/abc", "fenced/moon/redis.default", "shared/desired/not a group", "shared/config/x", "shared/file/redis.default/../1-a"] {
+        for text in [
+            "shared/blob/abc",
+            "fenced/moon/redis.default",
+            "shared/desired/not a group",
+            "shared/config/x",
+            "shared/file/redis.default/../1-a",
+        ] {
             assert_eq!(text.parse::<Key>().unwrap().kind(), Kind::Unknown);
         }
     }

@@ -12,6 +12,7 @@ use super::standing::Standing;
 use super::status::ServiceStatus;
 use super::task::Driver;
 use crate::base::{GroupId, Hash, Mono, NodeId, Now, Term};
+use crate::blob::Blobs;
 use crate::census::GroupView;
 use crate::plan::ServicePaths;
 use crate::template::SysContext;
@@ -88,6 +89,8 @@ pub struct Deps {
     pub lease: watch::Receiver<LeaseState>,
     /// The releases.
     pub releases: Arc<dyn Releases>,
+    /// Where the content of large uploaded files comes from; none where there are none.
+    pub blobs: Option<Blobs>,
 }
 
 /// What a service may be asked.

@@ -7,9 +7,11 @@
 //! - `observe`: from views, lease and config to what the machine is told and what templates see.
 //! - `stand`: what the member goes by, and how its turns end, to the disk.
 //! - `act`: from actions to tasks.
+//! - `files`: uploaded files, to the disk.
 //! - `report`: from all of it to the status.
 
 mod act;
+mod files;
 mod observe;
 mod report;
 mod stand;
@@ -40,7 +42,7 @@ use super::standing::{Keeper, Standing};
 use super::status::{HookReport, ServiceStatus};
 use super::watch::FileWatch;
 use super::{ground, hook, render};
-use crate::base::{Hash, Name, Now};
+use crate::base::{FileName, Hash, Name, Now};
 use crate::census::{ConfigView, GroupView};
 use crate::plan::{HookName, ServicePaths};
 use crate::records::value::MemberStatus;
@@ -88,6 +90,9 @@ enum Report {
         took: Duration,
     },
     Suitability(HookRun),
+    /// These uploaded files are other than before.
+    FilesChanged(Vec<FileName>),
+    FileHook(HookRun),
     Launched(Result<Client, String>),
     Exited {
         pid: u32,
@@ -151,6 +156,7 @@ pub(super) struct Driver {
     cancels: BTreeMap<HookName, CancellationToken>,
     hook_reports: BTreeMap<String, HookReport>,
     log: HookLog,
+    files: files::Files,
     /// Why a shim that may be there cannot be spoken to.
     unreachable: Option<String>,
     member: MemberStatus,
@@ -238,6 +244,7 @@ impl Driver {
             cancels: BTreeMap::new(),
             hook_reports: BTreeMap::new(),
             log,
+            files: files::Files::default(),
             unreachable: None,
             member,
             writing: Arc::default(),
@@ -337,6 +344,8 @@ impl Driver {
                 };
                 self.tell(Event::Suitability(said.unwrap_or(0)));
             }
+            Report::FilesChanged(changed) => self.files_changed(changed),
+            Report::FileHook(run) => self.keep_report(HookName::FileUpdated, &run),
             Report::Launched(Ok(client)) => {
                 let pid = client.pid();
                 self.hold(client);

@@ -110,6 +110,7 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
         ring: handle.clone(),
         feed: feed.clone(),
         releases: NodeReleases::new(Arc::clone(&releases), blobs.clone(), handle.clone(), KEEP_RELEASES),
+        blobs: blobs.clone(),
     });
     let end = CancellationToken::new();
     let ending = Arc::new(Ending::default());

@@ -28,6 +28,7 @@ use super::settings::Settings;
 use crate::api::shape::{self, EventKind, StartRequest, Target};
 use crate::api::{Problem, ProblemKind};
 use crate::base::{GroupId, Name, NodeId};
+use crate::blob::Blobs;
 use crate::plan::Plan;
 use crate::records::value::{DesiredState, ServiceState};
 use crate::service::{
@@ -49,6 +50,7 @@ pub(super) struct Common {
     pub ring: RingHandle,
     pub feed: Feed,
     pub releases: NodeReleases,
+    pub blobs: Blobs,
 }
 
 /// The services of this node. Cheap to clone.
@@ -188,6 +190,7 @@ impl Services {
             subscribe,
             lease: common.ring.board().lease(&group),
             releases: Arc::new(common.releases.of(&group)),
+            blobs: Some(common.blobs.clone()),
         };
         info!(service = %spec.service, %group, "service loaded");
         let handle = service::spawn(spec.clone(), deps);

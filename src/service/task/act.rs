@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{JoinError, spawn_blocking};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::super::health::{Check, check};
@@ -15,6 +15,7 @@ use super::super::machine::{Action, Applied, Event, Told};
 use super::super::process::{launch_spec, stop_spec};
 use super::super::standing::Standing;
 use super::super::{ground, render};
+use super::files::START_PATIENCE;
 use super::observe::read_user;
 use super::{Driver, Report};
 use crate::base::{Hash, Mono, NodeId};
@@ -119,7 +120,16 @@ impl Driver {
         let revision = self.config.revision().map(str::to_owned);
         // Two renderings never write at once: the earlier one ends before its lock is had.
         let lock = Arc::clone(&self.writing);
+        // What is about to start finds the uploaded files in place. What runs does not wait for them.
+        let mut files = self.client.is_none().then(|| self.files.trouble());
         self.beside(async move {
+            if let Some(files) = &mut files
+                && timeout(START_PATIENCE, files.wait_for(Option::is_none)).await.is_err()
+            {
+                let why = files.borrow().clone().unwrap_or_default();
+                report.send(Report::Rendered { id, rendered: Err(why), revision }).await.ok();
+                return;
+            }
             let guard = lock.lock_owned().await;
             let rendering = spawn_blocking(move || {
                 let rendered = render::render(&loaded, revision, &context, told);
@@ -271,7 +281,7 @@ impl Driver {
     }
 
     /// A hook, ready to be run; none before the plan is read, when no hook is ever asked for.
-    fn job(&self, hook: HookName) -> Option<Job> {
+    pub(super) fn job(&self, hook: HookName) -> Option<Job> {
         let loaded = self.loaded.clone()?;
         let rendered = match hook {
             // These run while the rest cannot be rendered: before binds are met, before a leader is known.
@@ -290,7 +300,7 @@ fn internal(error: &JoinError) -> String {
 }
 
 /// A hook that is to be run.
-struct Job {
+pub(super) struct Job {
     hook: HookName,
     loaded: Arc<Loaded>,
     rendered: Option<Arc<render::Rendered>>,
@@ -300,7 +310,13 @@ struct Job {
 }
 
 impl Job {
-    async fn run(self, cancel: &CancellationToken, line: impl FnMut(&str)) -> HookRun {
+    /// The same, with one more variable in its environment.
+    pub(super) fn with(mut self, variable: &str, value: String) -> Self {
+        self.base.insert(variable.to_owned(), value);
+        self
+    }
+
+    pub(super) async fn run(self, cancel: &CancellationToken, line: impl FnMut(&str)) -> HookRun {
         let prepared = spawn_blocking(move || self.prepare()).await;
         match prepared {
             Ok(Ok(command)) => run(&command, cancel, line).await,

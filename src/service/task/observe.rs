@@ -43,6 +43,10 @@ impl Driver {
             self.take_config(goal.as_ref(), &loaded);
             unmet_binds = unmet(&loaded.required, &binds);
             self.told = role.told();
+            // A view without this very member is not of the group as it is.
+            if ring == RingState::Ready && view.members.contains_key(&self.deps.me) {
+                self.observe_files(&loaded, &view);
+            }
             changed = self.set_context(&loaded, seen, &binds);
         }
         // A view without this very member is not one to render: it is about to change.
