@@ -10,10 +10,11 @@ use tokio::sync::{broadcast, mpsc};
 use super::problem::Problem;
 use super::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Event,
-    Explanation, Group, Groups, HealthReport, LogLine, LogsRequest, Members, Node, Release, ReleaseAdded, Releases,
-    ReleasesRemoved, RollbackRequest, RolloutReport, Service, Services, StartRequest, Started, Target, UnsetRequest,
+    Explanation, FileApplied, FileHistory, Files, Group, Groups, HealthReport, LogLine, LogsRequest, Members, Node,
+    Release, ReleaseAdded, Releases, ReleasesRemoved, RollbackRequest, RolloutReport, Service, Services, StartRequest,
+    Started, Target, UnsetRequest,
 };
-use crate::base::{GroupId, Name};
+use crate::base::{FileName, GroupId, Name};
 use crate::records::value::OrderKind;
 use crate::release::Query as ReleaseQuery;
 
@@ -150,6 +151,41 @@ pub trait Backend: Clone + Send + Sync + 'static {
         group: &GroupId,
         request: UnsetRequest,
     ) -> impl Future<Output = Result<ConfigApplied, Problem>> + Send;
+
+    /// The files of a group that are in force.
+    fn files(&self, group: &GroupId) -> impl Future<Output = Result<Files, Problem>> + Send;
+
+    /// The revisions of a file that are kept, the newest first.
+    fn file_history(
+        &self,
+        group: &GroupId,
+        name: &FileName,
+    ) -> impl Future<Output = Result<FileHistory, Problem>> + Send;
+
+    /// Takes a file in, and puts it in force for all members of the group. Nothing is gossiped if it is refused.
+    fn put_file(
+        &self,
+        group: &GroupId,
+        name: &FileName,
+        expect: Option<&str>,
+        content: Upload,
+    ) -> impl Future<Output = Result<FileApplied, Problem>> + Send;
+
+    /// Puts an earlier revision of a file in force again; the parent of the one in force if none is named.
+    fn rollback_file(
+        &self,
+        group: &GroupId,
+        name: &FileName,
+        request: RollbackRequest,
+    ) -> impl Future<Output = Result<FileApplied, Problem>> + Send;
+
+    /// Takes a file away from all members. Its history stays.
+    fn remove_file(
+        &self,
+        group: &GroupId,
+        name: &FileName,
+        expect: Option<&str>,
+    ) -> impl Future<Output = Result<FileApplied, Problem>> + Send;
 
     /// Output of a service of this node and of its hooks: the last lines, and with `follow` those to come.
     fn logs(&self, service: &Name, request: LogsRequest) -> impl Future<Output = Result<Lines, Problem>> + Send;

@@ -18,10 +18,11 @@ pub use lines::{Events, LogLines};
 use super::problem::Problem;
 use super::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Explanation,
-    Group, Groups, LogsRequest, Members, Node, Release, ReleaseAdded, Releases, ReleasesRemoved, RollbackRequest,
-    RolloutReport, Service, Services, StartRequest, Started, Target, UnknownKeys, UnsetRequest, order_word,
+    FileApplied, FileHistory, Files, Group, Groups, LogsRequest, Members, Node, Release, ReleaseAdded, Releases,
+    ReleasesRemoved, RollbackRequest, RolloutReport, Service, Services, StartRequest, Started, Target, UnknownKeys,
+    UnsetRequest, order_word,
 };
-use crate::base::{GroupId, Name};
+use crate::base::{FileName, GroupId, Name};
 use crate::records::value::OrderKind;
 use crate::release::Query;
 
@@ -263,6 +264,63 @@ impl Client {
         transport::call(&self.endpoint, Method::DELETE, &path, "application/json", Vec::new().into()).await
     }
 
+    /// [`Backend::files`](super::Backend::files).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn files(&self, group: &GroupId) -> Answer<Files> {
+        self.get(&format!("/v1/groups/{group}/files")).await
+    }
+
+    /// [`Backend::file_history`](super::Backend::file_history).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn file_history(&self, group: &GroupId, name: &FileName) -> Answer<FileHistory> {
+        self.get(&format!("{}/history", file_path(group, name))).await
+    }
+
+    /// [`Backend::put_file`](super::Backend::put_file): sends the file, which is never in memory as a whole.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`]; and the file cannot be read.
+    pub async fn put_file(
+        &self,
+        group: &GroupId,
+        name: &FileName,
+        expect: Option<&str>,
+        content: std::fs::File,
+    ) -> Answer<FileApplied> {
+        transport::upload(&self.endpoint, &with_query(file_path(group, name), &[("expect", expect)]), content).await
+    }
+
+    /// [`Backend::rollback_file`](super::Backend::rollback_file).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn rollback_file(
+        &self,
+        group: &GroupId,
+        name: &FileName,
+        request: &RollbackRequest,
+    ) -> Answer<FileApplied> {
+        self.send(Method::POST, &format!("{}/rollback", file_path(group, name)), request).await
+    }
+
+    /// [`Backend::remove_file`](super::Backend::remove_file).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn remove_file(&self, group: &GroupId, name: &FileName, expect: Option<&str>) -> Answer<FileApplied> {
+        let path = with_query(file_path(group, name), &[("expect", expect)]);
+        transport::call(&self.endpoint, Method::DELETE, &path, "application/json", Vec::new().into()).await
+    }
+
     /// [`Backend::shutdown`](super::Backend::shutdown).
     ///
     /// # Errors
@@ -311,6 +369,12 @@ impl Client {
         let body = serde_json::to_vec(body).map_err(|error| transport::unreadable(&self.endpoint, path, &error))?;
         transport::call(&self.endpoint, method, path, "application/json", body.into()).await
     }
+}
+
+fn file_path(group: &GroupId, name: &FileName) -> String {
+    let mut path = format!("/v1/groups/{group}/files/");
+    encode(name.as_str(), &mut path);
+    path
 }
 
 /// The path with those of the parameters that have a value.

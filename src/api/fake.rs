@@ -14,14 +14,14 @@ use super::client::{Client, Endpoint};
 use super::server::{Limits, bind_unix, serve_unix};
 use super::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, Council, DesiredRequest,
-    DesiredView, Event, EventKind, Explanation, Group, GroupMember, Groups, HealthReport, Holder, LogLine, LogStream,
-    LogsRequest, Member, MemberProgress, MemberServiceState, MemberState, Members, Node, Release, ReleaseAdded,
-    ReleaseFile, Releases, ReleasesRemoved, Revision, RevisionStatus, RollbackRequest, RolloutMember, RolloutOptions,
-    RolloutReport, Service, Services, Standing, StartRequest, Started, Target, TargetView, Time, UnsetRequest,
-    order_word,
+    DesiredView, Event, EventKind, Explanation, File, FileApplied, FileHistory, FileRevision, Files, Group,
+    GroupMember, Groups, HealthReport, Holder, LogLine, LogStream, LogsRequest, Member, MemberProgress,
+    MemberServiceState, MemberState, Members, Node, Release, ReleaseAdded, ReleaseFile, Releases, ReleasesRemoved,
+    Revision, RevisionStatus, RollbackRequest, RolloutMember, RolloutOptions, RolloutReport, Service, Services,
+    Standing, StartRequest, Started, Target, TargetView, Time, UnsetRequest, order_word,
 };
 use super::{Backend, Changes, Lines, Place, Problem, ProblemKind, Upload};
-use crate::base::{GroupId, Hash, Name, NodeId, Term, Wall};
+use crate::base::{FileName, GroupId, Hash, Name, NodeId, Term, Wall};
 use crate::census::ElectionState;
 use crate::records::value::{DesiredState, Health, OrderKind, Strategy, Topology};
 use crate::release::{Query, Signer};
@@ -253,6 +253,16 @@ pub(crate) fn release() -> Release {
     }
 }
 
+fn file_applied(group: &GroupId, name: &FileName) -> FileApplied {
+    FileApplied {
+        group: group.clone(),
+        name: name.clone(),
+        revision: "2-5e6f7a8b".into(),
+        previous: Some("1-1a2b3c4d".into()),
+        changed: true,
+    }
+}
+
 /// What a config that is refused is answered.
 pub(crate) fn invalid_config() -> Problem {
     Problem::new(ProblemKind::InvalidConfig, "the config is not valid, nothing was changed").at(Place {
@@ -418,6 +428,59 @@ impl Backend for Fake {
     async fn unset_config(&self, group: &GroupId, request: UnsetRequest) -> Result<ConfigApplied, Problem> {
         self.change_asked_for(format!("unset {group} {request:?}")).await?;
         Ok(self.applied())
+    }
+
+    async fn files(&self, group: &GroupId) -> Result<Files, Problem> {
+        self.known(group)?;
+        let file = |name: &str, bytes| File {
+            name: name.parse().unwrap(),
+            revision: "1-1a2b3c4d".into(),
+            bytes,
+            at: NOON,
+            by: Some(node_id(2)),
+        };
+        Ok(Files { group: group.clone(), files: vec![file("ca.pem", 2048), file("users.acl", 12)] })
+    }
+
+    async fn file_history(&self, group: &GroupId, name: &FileName) -> Result<FileHistory, Problem> {
+        let ConfigHistory { revisions, .. } = self.config_history(group).await?;
+        let revisions = revisions.into_iter().map(|revision| FileRevision { revision, bytes: Some(12) }).collect();
+        Ok(FileHistory { group: group.clone(), name: name.clone(), revisions })
+    }
+
+    async fn put_file(
+        &self,
+        group: &GroupId,
+        name: &FileName,
+        expect: Option<&str>,
+        mut content: Upload,
+    ) -> Result<FileApplied, Problem> {
+        let mut bytes = 0;
+        while let Some(piece) = content.recv().await {
+            bytes += piece?.len();
+        }
+        self.change_asked_for(format!("put {group} {name} {expect:?} of {bytes} bytes")).await?;
+        Ok(file_applied(group, name))
+    }
+
+    async fn rollback_file(
+        &self,
+        group: &GroupId,
+        name: &FileName,
+        request: RollbackRequest,
+    ) -> Result<FileApplied, Problem> {
+        self.change_asked_for(format!("rollback {group} {name} {request:?}")).await?;
+        Ok(file_applied(group, name))
+    }
+
+    async fn remove_file(
+        &self,
+        group: &GroupId,
+        name: &FileName,
+        expect: Option<&str>,
+    ) -> Result<FileApplied, Problem> {
+        self.change_asked_for(format!("remove {group} {name} {expect:?}")).await?;
+        Ok(file_applied(group, name))
     }
 
     async fn logs(&self, service: &Name, request: LogsRequest) -> Result<Lines, Problem> {

@@ -6,6 +6,7 @@
 mod action;
 mod config;
 mod event;
+mod file;
 mod group;
 mod log;
 mod node;
@@ -21,6 +22,7 @@ pub use config::{
     UnsetRequest,
 };
 pub use event::{Event, EventKind};
+pub use file::{File, FileApplied, FileHistory, FileRevision, Files};
 pub use group::{Council, DesiredView, Group, GroupMember, Groups, Holder, MemberServiceState};
 pub use log::{LogLine, LogStream, LogsRequest};
 pub use node::{Member, MemberState, Members, Node};

@@ -183,7 +183,12 @@ fn a_file_has_a_history_of_its_own_and_goes_back_in_it() {
     let back = |revision| Command::RollbackFile { group: group(), name: name.clone(), revision, expect: None };
     assert!(node.execute(at(4), back(None)).0.unwrap().changed);
     assert_eq!(in_force(&node), Some(content("one")));
-    assert!(node.execute(at(5), Command::RemoveFile { group: group(), name: name.clone(), expect: None }).0.unwrap().changed);
+    assert!(
+        node.execute(at(5), Command::RemoveFile { group: group(), name: name.clone(), expect: None })
+            .0
+            .unwrap()
+            .changed
+    );
     assert_eq!(in_force(&node), None);
     assert!(node.execute(at(6), back(first.revision)).0.unwrap().changed);
     assert_eq!(in_force(&node), Some(content("one")));

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `shapes` | services of this node as the API shows them |
 //! | `configs` | configs, checked against the plan of a service that runs here |
+//! | `files` | files, taken in and shown |
 //! | `logs` | the output of a service and of its hooks, as one stream |
 //! | `releases` | the releases of this node, and who needs them |
 //! | `rollouts` | releases and options set, orders given, and why a rollout stands still |
@@ -12,6 +13,7 @@
 
 mod configs;
 mod explain;
+mod files;
 mod logs;
 mod metrics;
 mod releases;
@@ -29,9 +31,9 @@ use super::services::{Loaded, Services};
 use super::settings::{ListenHttp, Peer, Settings};
 use crate::api::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Explanation,
-    Group, Groups, HealthReport, LogsRequest, Member, Members, Node as NodeShape, Release, ReleaseAdded, Releases,
-    ReleasesRemoved, RollbackRequest, RolloutReport, Scope, Service, Services as ServicesShape, StartRequest, Started,
-    Target, UnsetRequest,
+    FileApplied, FileHistory, Files, Group, Groups, HealthReport, LogsRequest, Member, Members, Node as NodeShape,
+    Release, ReleaseAdded, Releases, ReleasesRemoved, RollbackRequest, RolloutReport, Scope, Service,
+    Services as ServicesShape, StartRequest, Started, Target, UnsetRequest,
 };
 use crate::api::{Backend, Changes, Lines, Problem, ProblemKind, Upload};
 use crate::base::{FileName, GroupId, Name, NodeId, Now};
@@ -315,6 +317,51 @@ impl Backend for Supervisor {
     async fn unset_config(&self, group: &GroupId, request: UnsetRequest) -> Result<ConfigApplied, Problem> {
         self.view(group).await?;
         self.config_command(group, Command::UnsetConfig { group: group.clone(), expect: request.expect }).await
+    }
+
+    async fn files(&self, group: &GroupId) -> Result<Files, Problem> {
+        Ok(files::list(&*self.view(group).await?))
+    }
+
+    async fn file_history(&self, group: &GroupId, name: &FileName) -> Result<FileHistory, Problem> {
+        self.view(group).await?;
+        files::history(group, name, &self.history_of_file(group, name).await?)
+    }
+
+    async fn put_file(
+        &self,
+        group: &GroupId,
+        name: &FileName,
+        expect: Option<&str>,
+        content: Upload,
+    ) -> Result<FileApplied, Problem> {
+        self.take_file(group, name, expect, content).await
+    }
+
+    async fn rollback_file(
+        &self,
+        group: &GroupId,
+        name: &FileName,
+        request: RollbackRequest,
+    ) -> Result<FileApplied, Problem> {
+        let entries = self.history_of_file(group, name).await?;
+        files::expect(group, name, &entries, request.expect.as_deref())?;
+        let revision = request.revision;
+        self.file_command(group, name, Command::RollbackFile { group: group.clone(), name: name.clone(), revision })
+            .await
+    }
+
+    async fn remove_file(
+        &self,
+        group: &GroupId,
+        name: &FileName,
+        expect: Option<&str>,
+    ) -> Result<FileApplied, Problem> {
+        self.view(group).await?;
+        let entries = self.history_of_file(group, name).await?;
+        files::history(group, name, &entries)?;
+        files::expect(group, name, &entries, expect)?;
+        self.file_command(group, name, Command::RemoveFile { group: group.clone(), name: name.clone() }).await
     }
 
     async fn logs(&self, service: &Name, request: LogsRequest) -> Result<Lines, Problem> {

@@ -11,12 +11,15 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use crate::api::{Problem, ProblemKind};
-use crate::base::limits::CONFIG_BYTES;
+use crate::base::limits::{CONFIG_BYTES, FILE_BYTES};
 
 /// Largest JSON body of a request, in bytes.
 pub const JSON_BODY_BYTES: usize = 64 * 1024;
 /// Largest TOML body of a request, in bytes.
 pub const CONFIG_BODY_BYTES: usize = CONFIG_BYTES;
+/// Largest file, in bytes.
+pub const FILE_BODY_BYTES: usize = 64 * 1024 * 1024;
+const _: () = assert!(FILE_BODY_BYTES as u64 == FILE_BYTES);
 /// Largest archive of a release, in bytes.
 pub const RELEASE_BODY_BYTES: usize = 1024 * 1024 * 1024;
 

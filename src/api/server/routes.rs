@@ -5,12 +5,14 @@
 //! | `node` | `/healthz`, `/metrics`, `/v1/node`, `/v1/members`, `/v1/shutdown` |
 //! | `groups` | `/v1/groups/...`, `/v1/explain/...` |
 //! | `config` | `/v1/groups/G/config/...` |
+//! | `files` | `/v1/groups/G/files/...` |
 //! | `rollouts` | `/v1/groups/G/rollout/...` |
 //! | `releases` | `/v1/releases/...` |
 //! | `services` | `/v1/services/...`, `/services/SVC/GROUP/health` |
 //! | `streams` | `/v1/events`, `/v1/services/SVC/logs` |
 
 mod config;
+mod files;
 mod groups;
 mod node;
 mod releases;
@@ -47,6 +49,7 @@ pub(super) fn router<B: Backend>(backend: B, limits: Limits, door: Door, stop: C
     // What takes long by its nature has a deadline of its own.
     let uploads = Router::new()
         .route("/v1/releases", get(releases::list::<B>).put(releases::add::<B>))
+        .route("/v1/groups/{group}/files/{name}", put(files::upload::<B>).delete(files::remove::<B>))
         .method_not_allowed_fallback(wrong_method)
         .with_state(context.clone())
         .layer(from_fn_with_state(limits.upload, guard::deadline));
@@ -64,6 +67,9 @@ pub(super) fn router<B: Backend>(backend: B, limits: Limits, door: Door, stop: C
         .route("/v1/groups/{group}/config", get(config::show::<B>).put(config::apply::<B>).delete(config::unset::<B>))
         .route("/v1/groups/{group}/config/history", get(config::history::<B>))
         .route("/v1/groups/{group}/config/rollback", post(config::rollback::<B>))
+        .route("/v1/groups/{group}/files", get(files::list::<B>))
+        .route("/v1/groups/{group}/files/{name}/history", get(files::history::<B>))
+        .route("/v1/groups/{group}/files/{name}/rollback", post(files::rollback::<B>))
         .route("/v1/groups/{group}/rollout", get(rollouts::show::<B>))
         .route("/v1/groups/{group}/rollout/pause", post(rollouts::pause::<B>))
         .route("/v1/groups/{group}/rollout/resume", post(rollouts::resume::<B>))

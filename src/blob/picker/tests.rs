@@ -95,6 +95,7 @@ fn a_peer_that_is_slow_does_not_keep_us_from_the_origin() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
     /// Sources that have what they say, answer in any order, and come and go.
     #[test]
     fn every_chunk_that_somebody_has_is_got_once_and_the_limits_hold(
@@ -108,6 +109,9 @@ proptest! {
         let mut got = ChunkSet::none(CHUNKS);
         let everyone = (0..holdings.len()).flat_map(|source| [(source, 5); 2]).cycle().take(holdings.len() * CHUNKS * 4);
         for (source, what) in steps.into_iter().chain(everyone) {
+            if picker.is_done() {
+                break;
+            }
             let Some(holding) = holdings.get(source) else { continue };
             let id = *sources.entry(source).or_insert_with(|| picker.add(set(holding.iter().copied())));
             if what == 0 {

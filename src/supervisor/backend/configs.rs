@@ -78,14 +78,18 @@ pub(super) fn text(group: &GroupId, history: &[ConfigEntry], revision: Option<&s
     }
 }
 
+pub(super) const fn status(standing: Standing) -> RevisionStatus {
+    match standing {
+        Standing::Current => RevisionStatus::InForce,
+        Standing::Replaced => RevisionStatus::Replaced,
+        Standing::Superseded => RevisionStatus::Superseded,
+    }
+}
+
 pub(super) fn revision(entry: &ConfigEntry) -> Revision {
     Revision {
         revision: entry.revision.clone(),
-        status: match entry.standing {
-            Standing::Current => RevisionStatus::InForce,
-            Standing::Replaced => RevisionStatus::Replaced,
-            Standing::Superseded => RevisionStatus::Superseded,
-        },
+        status: status(entry.standing),
         at: entry.value.at.into(),
         by: entry.value.by,
         parent: entry.value.parent.clone(),
