@@ -96,7 +96,8 @@ fn what_is_expected_holds_for_a_rollback_and_an_unset_too() {
     let mut node = node_with(false);
     let first = apply(&mut node, 1, "a = 1", Some("none")).unwrap();
     let second = apply(&mut node, 2, "a = 2", Some(&first)).unwrap();
-    let error = CommandError::Expectation { group: group(), expected: first.clone(), found: second.clone() };
+    let error =
+        CommandError::Expectation { group: group(), file: None, expected: first.clone(), found: second.clone() };
     let expect = Some(first);
     let rollback = Command::RollbackConfig { group: group(), revision: None, expect: expect.clone() };
     assert_eq!(node.execute(at(3), rollback).0, Err(error.clone()));
@@ -171,7 +172,7 @@ fn a_file_has_a_history_of_its_own_and_goes_back_in_it() {
     let name: FileName = "users.acl".parse().unwrap();
     let content =
         |text: &'static str| FileContent::Inline(InlineBytes::new(Bytes::from_static(text.as_bytes())).unwrap());
-    let mut put = |node: &mut Node, second, text| {
+    let put = |node: &mut Node, second, text| {
         let (group, name, content) = (group(), name.clone(), content(text));
         node.execute(at(second), Command::PutFile { group, name, content, expect: None }).0.unwrap()
     };

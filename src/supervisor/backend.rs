@@ -344,11 +344,9 @@ impl Backend for Supervisor {
         name: &FileName,
         request: RollbackRequest,
     ) -> Result<FileApplied, Problem> {
-        let entries = self.history_of_file(group, name).await?;
-        files::expect(group, name, &entries, request.expect.as_deref())?;
-        let revision = request.revision;
-        self.file_command(group, name, Command::RollbackFile { group: group.clone(), name: name.clone(), revision })
-            .await
+        let RollbackRequest { revision, expect } = request;
+        let command = Command::RollbackFile { group: group.clone(), name: name.clone(), revision, expect };
+        self.file_command(group, name, command).await
     }
 
     async fn remove_file(
@@ -358,10 +356,9 @@ impl Backend for Supervisor {
         expect: Option<&str>,
     ) -> Result<FileApplied, Problem> {
         self.view(group).await?;
-        let entries = self.history_of_file(group, name).await?;
-        files::history(group, name, &entries)?;
-        files::expect(group, name, &entries, expect)?;
-        self.file_command(group, name, Command::RemoveFile { group: group.clone(), name: name.clone() }).await
+        files::history(group, name, &self.history_of_file(group, name).await?)?;
+        let expect = expect.map(str::to_owned);
+        self.file_command(group, name, Command::RemoveFile { group: group.clone(), name: name.clone(), expect }).await
     }
 
     async fn logs(&self, service: &Name, request: LogsRequest) -> Result<Lines, Problem> {

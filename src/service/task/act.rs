@@ -127,7 +127,7 @@ impl Driver {
                 && timeout(START_PATIENCE, files.wait_for(Option::is_none)).await.is_err()
             {
                 let why = files.borrow().clone().unwrap_or_default();
-                report.send(Report::Rendered { id, rendered: Err(why), revision }).await.ok();
+                report.send(Report::Rendered { id, rendered: Err(why) }).await.ok();
                 return;
             }
             let guard = lock.lock_owned().await;

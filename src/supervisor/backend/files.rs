@@ -57,24 +57,6 @@ impl Supervisor {
     }
 }
 
-/// Whether the revision in force is the one that a caller expects.
-pub(super) fn expect(
-    group: &GroupId,
-    name: &FileName,
-    history: &[FileEntry],
-    expected: Option<&str>,
-) -> Result<(), Problem> {
-    let found = history.first().map_or("none", |entry| entry.revision.as_str());
-    match expected {
-        Some(expected) if expected != found => {
-            let detail = format!("file {name} of {group}: expected revision {expected}, but {found} is in force");
-            Err(Problem::new(ProblemKind::Conflict, detail)
-                .next(format!("see the history: sup file history {group} {name}")))
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
 pub(super) fn list(view: &GroupView) -> Files {
     let file = |(name, file): (&FileName, &crate::census::FileView)| File {
         name: name.clone(),
