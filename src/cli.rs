@@ -10,6 +10,7 @@
 //! | `run`, `start`, `act` | running services |
 //! | `status`, `ring`, `group`, `logs`, `explain`, `wait` | looking |
 //! | `config` | a group's config |
+//! | `file` | a group's files |
 //! | `update`, `rollout` | bringing a release to a group, and seeing to it |
 //! | `progress` | a change on its way through a group |
 //! | `plan` | checking and rendering a plan |
@@ -27,6 +28,7 @@ mod connect;
 mod dev;
 mod explain;
 mod failure;
+mod file;
 mod group;
 mod logs;
 mod out;
@@ -52,7 +54,7 @@ use clap::Parser;
 
 use crate::api::{ExitStatus, Problem, ProblemKind};
 use crate::records::value::OrderKind;
-use args::{Cli, Command, ConfigCommand, GroupCommand, PlanCommand, RolloutCommand};
+use args::{Cli, Command, ConfigCommand, FileCommand, GroupCommand, PlanCommand, RolloutCommand};
 use failure::{Failure, Outcome};
 use out::Out;
 
@@ -99,6 +101,13 @@ fn dispatch(cli: Cli, out: &mut Out<'_>) -> Outcome {
             ConfigCommand::History(args) => config::history(client, out, &args.group).await,
             ConfigCommand::Rollback(args) => config::rollback(client, out, args).await,
             ConfigCommand::Unset(args) => config::unset(client, out, args).await,
+        }),
+        Command::File(command) => ask(globals, out, async |client, out| match &command {
+            FileCommand::Upload(args) => file::upload(client, out, args).await,
+            FileCommand::List(args) => file::list(client, out, &args.group).await,
+            FileCommand::History(args) => file::history(client, out, args).await,
+            FileCommand::Rollback(args) => file::rollback(client, out, args).await,
+            FileCommand::Remove(args) => file::remove(client, out, args).await,
         }),
         Command::Update(args) => ask(globals, out, async |client, out| update::update(client, out, &args).await),
         Command::Rollout(command) => ask(globals, out, async |client, out| match &command {

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::settings::SupervisorArgs;
 use super::wait::Condition;
 use crate::api::shape::{BindSpec, BindingMode, OptionsChange, Scope, Target};
-use crate::base::{GroupId, Name};
+use crate::base::{FileName, GroupId, Name};
 use crate::plan::period;
 use crate::records::value::{Batch, OnFailure, Strategy, Topology};
 use crate::ring::Profile;
@@ -67,6 +67,9 @@ pub(super) enum Command {
     /// Change and show a group's config
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Give files to the members of a group
+    #[command(subcommand)]
+    File(FileCommand),
     /// Bring a new release to a group
     Update(UpdateArgs),
     /// See how a change goes, and say how it is to go on
@@ -203,6 +206,67 @@ pub(super) enum ConfigCommand {
     Rollback(RollbackArgs),
     /// Take the group's config away: the plan's defaults remain
     Unset(UnsetArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum FileCommand {
+    /// Put a file on all members
+    Upload(UploadArgs),
+    /// Show the files in force
+    List(GroupArgs),
+    /// Show the revisions of a file that are kept
+    History(FileArgs),
+    /// Put an earlier revision of a file in force again
+    Rollback(RollbackFileArgs),
+    /// Take a file away from all members
+    Remove(RemoveFileArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UploadArgs {
+    /// Which group, such as redis.default
+    #[arg(value_name = "GROUP")]
+    pub group: GroupId,
+    /// A file of up to 64 MiB
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What it is called there [default: as it is here]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<FileName>,
+    /// Refuse unless this revision is in force (none: there never was such a file)
+    #[arg(long, value_name = "REV")]
+    pub expect: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FileArgs {
+    /// Which group, such as redis.default
+    #[arg(value_name = "GROUP")]
+    pub group: GroupId,
+    /// Which of its files
+    #[arg(value_name = "NAME")]
+    pub name: FileName,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RollbackFileArgs {
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Which revision [default: the one before]
+    #[arg(value_name = "REV")]
+    pub revision: Option<String>,
+    /// Refuse unless this revision is in force
+    #[arg(long, value_name = "REV")]
+    pub expect: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RemoveFileArgs {
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Refuse unless this revision is in force
+    #[arg(long, value_name = "REV")]
+    pub expect: Option<String>,
 }
 
 #[derive(Debug, Args)]

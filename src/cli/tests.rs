@@ -311,6 +311,30 @@ error: the config is not valid, nothing was changed
 }
 
 #[tokio::test]
+async fn a_file_is_uploaded_listed_and_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("users.acl");
+    std::fs::write(&file, "user default").unwrap();
+    let served = served();
+    let ended = sup(&served, &["file", "upload", "redis.default", file.to_str().unwrap(), "--expect", "none"]).await;
+    let expected = "\
+redis.default has users.acl 2-5e6f7a8b
+next: sup file history redis.default users.acl; to undo it: sup file rollback redis.default users.acl
+";
+    assert_eq!((ended.code, ended.out.as_str()), (0, expected), "{}", ended.err);
+    assert!(served.fake.asked().contains(&"put redis.default users.acl Some(\"none\") of 12 bytes".to_owned()));
+    let ended = sup(&served, &["file", "list", "redis.default"]).await;
+    assert!(ended.out.contains("ca.pem     2048   1-1a2b3c4d"), "{}", ended.out);
+    let ended = sup(&served, &["file", "history", "redis.default", "users.acl"]).await;
+    assert!(ended.out.contains("2-1a2b3c4d  in force  12"), "{}", ended.out);
+    sup(&served, &["file", "rollback", "redis.default", "users.acl", "1-00000000"]).await;
+    sup(&served, &["file", "remove", "redis.default", "users.acl"]).await;
+    let asked = served.fake.asked();
+    assert!(asked.iter().any(|asked| asked.starts_with("rollback redis.default users.acl")), "{asked:?}");
+    assert!(asked.contains(&"remove redis.default users.acl None".to_owned()), "{asked:?}");
+}
+
+#[tokio::test]
 async fn config_show_prints_what_can_be_applied_again() {
     let ended = sup(&served(), &["config", "show", "redis.default"]).await;
     assert_eq!((ended.code, ended.out.as_str()), (0, "port = 6379\n"));
@@ -468,6 +492,7 @@ Commands:
   group     Look at one service group
   logs      Show what a service and its hooks write
   config    Change and show a group's config
+  file      Give files to the members of a group
   update    Bring a new release to a group
   rollout   See how a change goes, and say how it is to go on
   wait      Wait for a group to reach a condition
@@ -506,6 +531,11 @@ fn the_usage_of_each_command_is_what_it_was() {
         (&["config", "history"], "sup config history [OPTIONS] <GROUP>"),
         (&["config", "rollback"], "sup config rollback [OPTIONS] <GROUP> [REV]"),
         (&["config", "unset"], "sup config unset [OPTIONS] <GROUP>"),
+        (&["file", "upload"], "sup file upload [OPTIONS] <GROUP> <FILE>"),
+        (&["file", "list"], "sup file list [OPTIONS] <GROUP>"),
+        (&["file", "history"], "sup file history [OPTIONS] <GROUP> <NAME>"),
+        (&["file", "rollback"], "sup file rollback [OPTIONS] <GROUP> <NAME> [REV]"),
+        (&["file", "remove"], "sup file remove [OPTIONS] <GROUP> <NAME>"),
         (&["update"], "sup update [OPTIONS] <GROUP> <DIR|FILE.sup>"),
         (&["rollout", "status"], "sup rollout status [OPTIONS] <GROUP>"),
         (&["rollout", "pause"], "sup rollout pause [OPTIONS] <GROUP>"),
