@@ -14,6 +14,7 @@
 //! | `update`, `rollout` | bringing a release to a group, and seeing to it |
 //! | `progress` | a change on its way through a group |
 //! | `plan` | checking and rendering a plan |
+//! | `release` | packing a plan, and the releases of a node |
 //! | `dev` | a whole ring on this machine |
 //!
 //! Every command ends with one of the [`ExitStatus`]es. Results go to standard output, all
@@ -34,6 +35,7 @@ mod logs;
 mod out;
 mod plan;
 mod progress;
+mod release;
 mod report;
 mod ring;
 mod rollout;
@@ -54,7 +56,7 @@ use clap::Parser;
 
 use crate::api::{ExitStatus, Problem, ProblemKind};
 use crate::records::value::OrderKind;
-use args::{Cli, Command, ConfigCommand, FileCommand, GroupCommand, PlanCommand, RolloutCommand};
+use args::{Cli, Command, ConfigCommand, FileCommand, GroupCommand, PlanCommand, ReleaseCommand, RolloutCommand};
 use failure::{Failure, Outcome};
 use out::Out;
 
@@ -109,7 +111,10 @@ fn dispatch(cli: Cli, out: &mut Out<'_>) -> Outcome {
             FileCommand::Rollback(args) => file::rollback(client, out, args).await,
             FileCommand::Remove(args) => file::remove(client, out, args).await,
         }),
-        Command::Update(args) => ask(globals, out, async |client, out| update::update(client, out, &args).await),
+        Command::Update(args) => {
+            let key = release::signing_key(globals, args.sign.as_deref())?;
+            ask(globals, out, async |client, out| update::update(client, out, &args, key.as_ref()).await)
+        }
         Command::Rollout(command) => ask(globals, out, async |client, out| match &command {
             RolloutCommand::Status(args) => rollout::status(client, out, &args.group).await,
             RolloutCommand::Pause(args) => rollout::order(client, out, OrderKind::Pause, args).await,
@@ -124,6 +129,13 @@ fn dispatch(cli: Cli, out: &mut Out<'_>) -> Outcome {
         Command::Dev(args) => block_on(dev::dev(&args, out))?,
         Command::Plan(PlanCommand::Check(args)) => plan::check(&args, out),
         Command::Plan(PlanCommand::Render(args)) => plan::render(&args, out),
+        Command::Plan(PlanCommand::Pack(args)) => release::pack(globals, &args, out),
+        Command::Release(ReleaseCommand::List) => ask(globals, out, release::list),
+        Command::Release(ReleaseCommand::Show(args)) => {
+            ask(globals, out, async |client, out| release::show(client, out, &args.release).await)
+        }
+        Command::Release(ReleaseCommand::Gc) => ask(globals, out, release::gc),
+        Command::Release(ReleaseCommand::Key(args)) => release::key(&args, out),
     }
 }
 

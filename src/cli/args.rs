@@ -11,6 +11,7 @@ use crate::api::shape::{BindSpec, BindingMode, OptionsChange, Scope, Target};
 use crate::base::{FileName, GroupId, Name};
 use crate::plan::period;
 use crate::records::value::{Batch, OnFailure, Strategy, Topology};
+use crate::release::Query;
 use crate::ring::Profile;
 
 /// Keeps services running on a ring of machines without a master.
@@ -86,6 +87,9 @@ pub(super) enum Command {
     /// Write plans
     #[command(subcommand)]
     Plan(PlanCommand),
+    /// Look after the releases of this node
+    #[command(subcommand)]
+    Release(ReleaseCommand),
 }
 
 /// How long to wait for what was asked for.
@@ -424,6 +428,9 @@ pub(super) struct UpdateArgs {
     /// The plan's directory, or a release packed by sup plan pack
     #[arg(value_name = "DIR|FILE.sup")]
     pub release: PathBuf,
+    /// Sign what is packed with the key in this file [default: the setting signing-key]
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<PathBuf>,
     #[command(flatten)]
     pub patience: LongPatience,
     #[command(flatten)]
@@ -509,6 +516,47 @@ pub(super) enum PlanCommand {
     Check(CheckArgs),
     /// Render a plan's templates and hooks
     Render(RenderArgs),
+    /// Pack a plan into one file, a release
+    Pack(PackArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PackArgs {
+    /// The plan's directory
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// Where to write the release [default: NAME-VERSION-HASH.sup here, or beside DIR if this is within it]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Sign it with the key in this file [default: the setting signing-key]
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReleaseCommand {
+    /// Show the releases of this node, and who needs them
+    List,
+    /// Verify a release of this node, and show its files
+    Show(ReleaseArgs),
+    /// Remove the releases that no group needs, but for the newest of each plan
+    Gc,
+    /// Make a key to sign releases with
+    Key(KeyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReleaseArgs {
+    /// Which one, by its hash or its name
+    #[arg(value_name = "HASH|NAME/VERSION/HASH")]
+    pub release: Query,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeyArgs {
+    /// Where to write the secret key: a file that is not there yet
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -105,7 +105,7 @@ pub(super) fn invalid(plan: &Plan, complaints: Complaints) -> Problem {
     Problem { places: places(complaints), ..Problem::new(ProblemKind::InvalidPlan, detail) }
 }
 
-fn places(complaints: Complaints) -> Vec<Place> {
+pub(super) fn places(complaints: Complaints) -> Vec<Place> {
     let place = |complaint: crate::plan::Complaint| Place {
         file: Some(complaint.file.display().to_string()),
         line: complaint.line,

@@ -8,6 +8,7 @@ use super::args::UpdateArgs;
 use super::failure::{Failure, Outcome};
 use super::out::Out;
 use super::progress::{End, Since, Sought, Wants, follow, serving_total};
+use super::release::unpackable;
 use super::rollout::{interrupted, options_in_words};
 use super::watch::Watch;
 use crate::api::client::Client;
@@ -15,17 +16,16 @@ use crate::api::server::RELEASE_BODY_BYTES;
 use crate::api::shape::{DesiredRequest, ReleaseAdded, RolloutReport, Target};
 use crate::api::{ExitStatus, Problem, ProblemKind};
 use crate::base::GroupId;
-use crate::plan::Plan;
 use crate::records::value::Strategy;
-use crate::release::{self, PackError};
+use crate::release::{self, SecretKey};
 
-pub(super) async fn update(client: &Client, out: &mut Out<'_>, args: &UpdateArgs) -> Outcome {
+pub(super) async fn update(client: &Client, out: &mut Out<'_>, args: &UpdateArgs, key: Option<&SecretKey>) -> Outcome {
     let group = &args.group;
     let before = match client.rollout(group).await {
         Ok(report) => report,
         Err(problem) => return Err(did_you_mean(client, &Target::Group(group.clone()), problem).await.into()),
     };
-    let archive = archive(group, &args.release)?;
+    let archive = archive(group, &args.release, key)?;
     let added = client.add_release(archive).await?;
     let mut watch = Watch::open(client, Some(group), args.patience.timeout).await?;
     let change = args.options.change();
@@ -57,14 +57,14 @@ pub(super) async fn update(client: &Client, out: &mut Out<'_>, args: &UpdateArgs
 }
 
 /// The archive of what was typed: packed from a plan's directory, or a file.
-fn archive(group: &GroupId, path: &Path) -> Result<File, Problem> {
+fn archive(group: &GroupId, path: &Path, key: Option<&SecretKey>) -> Result<File, Problem> {
     let unreadable = |error: std::io::Error| {
         Problem::new(ProblemKind::UnknownPlan, format!("cannot read {}: {error}", path.display()))
             .next("name a plan's directory, or a file made by sup plan pack")
     };
     let meta = std::fs::metadata(path).map_err(unreadable)?;
     if meta.is_dir() {
-        return pack(group, path);
+        return pack(group, path, key);
     }
     let limit = u64::try_from(RELEASE_BODY_BYTES).unwrap_or(u64::MAX);
     if meta.len() > limit {
@@ -74,7 +74,7 @@ fn archive(group: &GroupId, path: &Path) -> Result<File, Problem> {
     File::open(path).map_err(unreadable)
 }
 
-fn pack(group: &GroupId, dir: &Path) -> Result<File, Problem> {
+fn pack(group: &GroupId, dir: &Path, key: Option<&SecretKey>) -> Result<File, Problem> {
     let plan = super::plan::load(dir)?;
     if plan.manifest.name != group.service {
         let detail =
@@ -90,17 +90,9 @@ fn pack(group: &GroupId, dir: &Path) -> Result<File, Problem> {
         Problem::new(ProblemKind::Internal, format!("cannot write the archive: {error}")).next("make room in TMPDIR")
     };
     let room = tempfile::tempdir().map_err(unwritable)?;
-    let packed = release::pack(dir, release::Out::Dir(room.path()), None).map_err(|error| unpackable(&plan, error))?;
+    let packed = release::pack(dir, release::Out::Dir(room.path()), key).map_err(|error| unpackable(dir, &error))?;
     // It is read by its handle: that its directory goes is of no matter.
     File::open(&packed.path).map_err(unwritable)
-}
-
-fn unpackable(plan: &Plan, error: PackError) -> Problem {
-    match error {
-        PackError::Check(complaints) => super::plan::invalid(plan, complaints),
-        other => Problem::caused(ProblemKind::InvalidPlan, &other)
-            .next(format!("see what is wrong: sup plan check {}", plan.named.display())),
-    }
 }
 
 /// Under strategy `none` a release waits for each member's next start.
