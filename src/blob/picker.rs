@@ -23,6 +23,10 @@ const CHOICE_MAX: usize = 16;
 /// Twice of what a chunk takes over a link of 4 Mbit/s.
 const SLOW: Duration = Duration::from_secs(2);
 
+/// For how long an origin that spares itself is not asked again. Meanwhile those that it has sent to may be found to
+/// have what is missing.
+pub(super) const SPARED: Duration = Duration::from_millis(50);
+
 /// A connection to a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SourceId(pub u64);
@@ -51,6 +55,8 @@ struct Source {
     asked: VecDeque<Asked>,
     /// Since when it owes the oldest of these.
     owes_since: Duration,
+    /// It has declined, and is not asked until then.
+    spared_until: Duration,
 }
 
 /// One chunk of these was asked for.
@@ -99,7 +105,7 @@ impl Picker {
         let id = SourceId(self.next_id);
         self.next_id += 1;
         let kind = if have.is_all() { Kind::Origin } else { Kind::Peer };
-        self.sources.insert(id, Source { kind, have, asked: VecDeque::new(), owes_since: Duration::ZERO });
+        self.sources.insert(id, Source { kind, have, asked: VecDeque::new(), owes_since: Duration::ZERO, spared_until: Duration::ZERO });
         id
     }
 
@@ -128,6 +134,20 @@ impl Picker {
         }
     }
 
+    /// A source has declined: it has sent all of what it was asked for to others just now, who can pass it on.
+    pub(super) fn declined(&mut self, id: SourceId, now: Duration) {
+        self.answered(id, now);
+        if let Some(source) = self.sources.get_mut(&id) {
+            source.spared_until = now + SPARED;
+        }
+    }
+
+    /// How long a source is spared from now on; none if it is not.
+    pub(super) fn spared(&self, id: SourceId, now: Duration) -> Option<Duration> {
+        let source = self.sources.get(&id)?;
+        source.spared_until.checked_sub(now).filter(|rest| !rest.is_zero())
+    }
+
     /// Whether this chunk is one of those that the source's next answer may bring.
     pub(super) fn expects(&self, id: SourceId, chunk: usize) -> bool {
         let asked = self.sources.get(&id).and_then(|source| source.asked.front());
@@ -144,7 +164,8 @@ impl Picker {
         let asked: usize =
             self.sources.values().filter(|source| !source.is_slow(now)).map(|source| source.asked.len()).sum();
         let source = self.sources.get(&id)?;
-        if asked >= ASKED_MAX || source.asked.len() >= ASKED_PER_SOURCE_MAX || source.is_slow(now) {
+        let is_busy = source.asked.len() >= ASKED_PER_SOURCE_MAX || source.is_slow(now) || source.spared_until > now;
+        if asked >= ASKED_MAX || is_busy {
             return None;
         }
         let wanted: Vec<usize> = source.have.iter().filter(|chunk| !self.have.contains(*chunk)).collect();

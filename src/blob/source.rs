@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::error::BlobError;
 use super::fetch::Fetch;
@@ -85,6 +85,17 @@ impl Owed {
             Self::Chunk => CHUNK_LIMIT,
         }
     }
+}
+
+/// What an answer was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// Which chunks the source has.
+    News,
+    /// A chunk.
+    Chunk,
+    /// That it would rather have others send what it was asked for.
+    Declined,
 }
 
 /// A connection, and what is read from it.
@@ -207,18 +218,21 @@ impl Source<'_> {
                 }
             };
             let until = owes_since + front.limit();
+            let spared = fetch.with_picker(|picker| picker.spared(id, fetch.now())).flatten();
             tokio::select! {
                 incoming = self.frames.incoming() => incoming?,
                 // Something may be asked now that could not before.
                 _ = changed.changed() => continue,
+                () = sleep(spared.unwrap_or_default()), if spared.is_some() => continue,
                 () = sleep_until(until) => return Ok(Ended::Failed),
             }
-            let have = match (self.answer(until).await?, front) {
-                ((Answer::Have { chunks }, _), _) => chunks,
+            let (have, told) = match (self.answer(until).await?, front) {
+                ((Answer::Have { chunks }, _), Owed::News) => (chunks, Told::News),
+                ((Answer::Have { chunks }, _), Owed::Chunk) => (chunks, Told::Declined),
                 ((Answer::Chunk { chunk, have }, content), Owed::Chunk) => {
                     take(fetch, id, chunk, content)?;
                     last_useful = Instant::now();
-                    have
+                    (have, Told::Chunk)
                 }
                 // It was removed there.
                 ((Answer::Unknown | Answer::Coming, _), _) => return Ok(Ended::Useless),
@@ -229,8 +243,10 @@ impl Source<'_> {
             let have = ChunkSet::read(&have, fetch.blob.bytes).ok_or(FORGED)?;
             known = u32::try_from(have.len()).unwrap_or(u32::MAX);
             fetch.with_picker(|picker| {
-                if front == Owed::Chunk {
-                    picker.answered(id, fetch.now());
+                match told {
+                    Told::News => {}
+                    Told::Chunk => picker.answered(id, fetch.now()),
+                    Told::Declined => picker.declined(id, fetch.now()),
                 }
                 picker.learn(id, have);
             });

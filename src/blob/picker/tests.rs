@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use super::{ASKED_MAX, ASKED_PER_SOURCE_MAX, CHOICE_MAX, Kind, Picker, SLOW, SourceId};
+use super::{ASKED_MAX, ASKED_PER_SOURCE_MAX, CHOICE_MAX, Kind, Picker, SLOW, SPARED, SourceId};
 use crate::blob::ChunkSet;
 
 const CHUNKS: usize = 100;
@@ -66,6 +66,20 @@ fn what_an_origin_may_be_about_to_send_is_asked_of_a_peer_only_if_there_is_nothi
     let peer = picker.add(set([perhaps[0], other]));
     assert_eq!(asked(&mut picker, peer, AT), [other]);
     assert_eq!(asked(&mut picker, peer, AT), [perhaps[0]]);
+}
+
+#[test]
+fn what_an_origin_declines_to_send_again_is_asked_of_another_at_once_and_of_it_only_later() {
+    let mut picker = picker();
+    let origin = picker.add(ChunkSet::all(CHUNKS));
+    let declined = asked(&mut picker, origin, AT);
+    picker.declined(origin, AT);
+    assert_eq!(asked(&mut picker, origin, AT + SPARED - Duration::from_millis(1)), [0; 0]);
+    let receiver = picker.add(set([declined[0]]));
+    assert_eq!(asked(&mut picker, receiver, AT), [declined[0]]);
+    assert_eq!(picker.spared(origin, AT), Some(SPARED));
+    assert_eq!(picker.spared(origin, AT + SPARED), None);
+    assert!(!asked(&mut picker, origin, AT + SPARED).is_empty());
 }
 
 #[test]
