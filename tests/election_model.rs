@@ -110,7 +110,8 @@ fn config(member: usize, incarnation: u64) -> ElectionConfig {
 
 /// All are alive as far as the ring knows; the last one is not eligible.
 fn view() -> View {
-    let member = |member| (id(member), Candidacy { alive: true, eligible: member < 2, suitability: None });
+    let member =
+        |member| (id(member), Candidacy { alive: true, present: member < 2, eligible: member < 2, suitability: None });
     View {
         members: (0..MEMBERS).map(member).collect(),
         departed: BTreeSet::new(),
@@ -130,7 +131,7 @@ fn found_council() -> Vec<Bytes> {
         for (member, election) in elections.iter_mut().enumerate() {
             // Nobody stands meanwhile: no seat is to be promised yet.
             let mut view = view();
-            view.members.values_mut().for_each(|candidacy| candidacy.eligible = false);
+            view.members.values_mut().for_each(|candidacy| (candidacy.present, candidacy.eligible) = (false, false));
             election.set_view(local(member, at), view);
         }
         loop {

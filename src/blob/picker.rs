@@ -105,7 +105,10 @@ impl Picker {
         let id = SourceId(self.next_id);
         self.next_id += 1;
         let kind = if have.is_all() { Kind::Origin } else { Kind::Peer };
-        self.sources.insert(id, Source { kind, have, asked: VecDeque::new(), owes_since: Duration::ZERO, spared_until: Duration::ZERO });
+        self.sources.insert(
+            id,
+            Source { kind, have, asked: VecDeque::new(), owes_since: Duration::ZERO, spared_until: Duration::ZERO },
+        );
         id
     }
 

@@ -79,7 +79,7 @@ mod tests {
     const OTHER: NodeId = NodeId::from_u128(2);
 
     fn view(alive: bool) -> View {
-        let member = |alive| Candidacy { alive, eligible: true, suitability: None };
+        let member = |alive| Candidacy { alive, present: true, eligible: true, suitability: None };
         View { members: [(ME, member(true)), (OTHER, member(alive))].into(), ..View::default() }
     }
 

@@ -115,7 +115,7 @@ impl Election {
         let now = now.mono;
         self.expire(now);
         let me = self.config.me;
-        if !view.members.get(&me).is_some_and(|member| member.eligible) {
+        if !view.members.get(&me).is_some_and(|member| member.present) {
             self.standing = Standing::Stands;
         }
         // A group that has seats has a council, and a council has a steward.
@@ -379,8 +379,8 @@ impl Election {
         let seats: Vec<Seat> = self.stands.keys().cloned().collect();
         for seat in seats {
             let has_seat = self.view.seats.contains(&seat);
-            let eligible = self.view.members.get(&self.config.me).is_some_and(|member| member.eligible);
-            if !has_seat || !eligible {
+            let fit = self.view.members.get(&self.config.me).is_some_and(|member| member.is_fit(&seat));
+            if !has_seat || !fit {
                 self.give_back(now, &seat, LostWhy::NotEligible);
             }
         }
@@ -413,7 +413,7 @@ impl Election {
         if council.voters.len() - missing.len() < council.majority() {
             return status::without_quorum(&missing);
         }
-        let someone = self.view.members.iter().any(|(id, member)| member.stands() && self.view.may_stand(*id, seat));
+        let someone = self.view.members.iter().any(|(id, member)| member.alive && self.view.may_stand(*id, seat));
         match stand.map(|stand| &stand.phase) {
             Some(Phase::Canvassing(_) | Phase::Claiming(_)) => status::running("this member stands for the seat"),
             Some(Phase::Idle | Phase::Waiting { .. } | Phase::Holding(_)) | None if !someone => {

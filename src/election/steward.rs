@@ -109,8 +109,12 @@ impl Election {
         let since = self.stewardship.wanted_since?;
         let (me, council) = (self.config.me, self.council()?);
         let order = |id: NodeId| (!council.contains(id), id);
-        let earlier =
-            self.view.members.iter().filter(|(id, member)| member.stands() && order(**id) < order(me)).count();
+        let earlier = self
+            .view
+            .members
+            .iter()
+            .filter(|(id, member)| member.alive && member.is_fit(&Seat::Steward) && order(**id) < order(me))
+            .count();
         let rank = u32::try_from(earlier).unwrap_or(u32::MAX).min(RANKS_MAX);
         Some(since + self.config.ttl * 2 * rank)
     }

@@ -10,17 +10,23 @@ use crate::records::value::{CouncilFacts, SeatHolder};
 pub struct Candidacy {
     /// Whether its node answers.
     pub alive: bool,
-    /// Whether it may hold the group's seats.
+    /// Whether its service is loaded, running or not: enough to decide for others, as the updater and the steward do. A
+    /// group whose services are all stopped has to be started again.
+    pub present: bool,
+    /// Whether it may hold the seats of those whose services run: the leader's, and locks.
     pub eligible: bool,
     /// How suited it is; none while not known, which is less than any.
     pub suitability: Option<u64>,
 }
 
 impl Candidacy {
-    /// Whether it may be seated now.
+    /// Whether it is fit for a seat, should it be free.
     #[must_use]
-    pub const fn stands(self) -> bool {
-        self.alive && self.eligible
+    pub const fn is_fit(self, seat: &Seat) -> bool {
+        match seat {
+            Seat::Leader | Seat::Lock(_) => self.eligible,
+            Seat::Updater | Seat::Steward => self.present,
+        }
     }
 }
 
@@ -64,7 +70,7 @@ impl View {
     /// updates only when nobody else can.
     pub(super) fn may_stand(&self, node: NodeId, seat: &Seat) -> bool {
         let Some(member) = self.members.get(&node) else { return false };
-        member.eligible && (*seat != Seat::Updater || self.leader() != Some(node) || self.is_alone(node))
+        member.is_fit(seat) && (*seat != Seat::Updater || self.leader() != Some(node) || self.is_alone(node))
     }
 
     fn leader(&self) -> Option<NodeId> {
@@ -72,7 +78,7 @@ impl View {
     }
 
     fn is_alone(&self, node: NodeId) -> bool {
-        !self.members.iter().any(|(id, member)| *id != node && member.stands())
+        !self.members.iter().any(|(id, member)| *id != node && member.alive && member.is_fit(&Seat::Updater))
     }
 
     /// The members other than `me` and `except` that may stand for `seat` and answer.
@@ -82,7 +88,7 @@ impl View {
         self.members
             .iter()
             .filter(move |(id, member)| {
-                **id != me && Some(**id) != except && member.stands() && self.may_stand(**id, seat) && ranks
+                **id != me && Some(**id) != except && member.alive && self.may_stand(**id, seat) && ranks
             })
             .map(|(id, member)| (*id, member.suitability))
     }
@@ -118,8 +124,9 @@ impl View {
 
     /// Whether everything that says that a seat fell vacant is the same in both.
     pub(super) fn same_prospects(&self, other: &Self) -> bool {
-        let alive = |view: &Self| -> Vec<(NodeId, bool)> {
-            view.members.iter().map(|(id, member)| (*id, member.stands())).collect()
+        let alive = |view: &Self| -> Vec<(NodeId, bool, bool)> {
+            let fit = |member: &Candidacy| (member.alive && member.present, member.alive && member.eligible);
+            view.members.iter().map(|(id, member)| (*id, fit(member).0, fit(member).1)).collect()
         };
         self.published == other.published && self.seats == other.seats && alive(self) == alive(other)
     }
@@ -135,7 +142,7 @@ mod tests {
     }
 
     fn view(members: &[(u128, Option<u64>)]) -> View {
-        let member = |suitability| Candidacy { alive: true, eligible: true, suitability };
+        let member = |suitability| Candidacy { alive: true, present: true, eligible: true, suitability };
         View { members: members.iter().map(|(id, s)| (node(*id), member(*s))).collect(), ..View::default() }
     }
 
@@ -167,6 +174,16 @@ mod tests {
         assert_eq!(view.rank(node(2), &Seat::Updater, None), 0, "the leader is not waited for");
         view.members.remove(&node(2));
         assert!(view.may_stand(node(1), &Seat::Updater));
+    }
+
+    #[test]
+    fn a_member_whose_service_is_stopped_decides_for_others_and_does_not_lead() {
+        let mut view = view(&[(1, None), (2, None)]);
+        view.members.values_mut().for_each(|member| member.eligible = false);
+        assert!(!view.may_stand(node(1), &Seat::Leader));
+        assert!(view.may_stand(node(1), &Seat::Updater) && view.may_stand(node(1), &Seat::Steward));
+        view.members.values_mut().for_each(|member| member.present = false);
+        assert!(!view.may_stand(node(1), &Seat::Updater));
     }
 
     #[test]

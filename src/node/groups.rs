@@ -104,8 +104,9 @@ impl Node {
                 departed.insert(*node);
                 continue;
             }
-            let eligible = member.status.eligible && !member.node.facts.left && !(*node == self.me && self.leaving);
-            members.insert(*node, Candidacy { alive, eligible, suitability: member.status.suitability });
+            let present = !member.node.facts.left && !(*node == self.me && self.leaving);
+            let eligible = present && member.status.eligible;
+            members.insert(*node, Candidacy { alive, present, eligible, suitability: member.status.suitability });
         }
         let mut seats = BTreeSet::new();
         if view.topology == Topology::Leader {

@@ -213,7 +213,10 @@ impl World {
         let me = &self.hosts[host];
         let member = |(number, other): (usize, &Host)| {
             let alive = !me.dead.contains(&number);
-            (other.id, Candidacy { alive, eligible: other.eligible, suitability: other.suitability })
+            (
+                other.id,
+                Candidacy { alive, present: other.eligible, eligible: other.eligible, suitability: other.suitability },
+            )
         };
         let gone: Vec<usize> = self.gone.intersection(&me.dead).copied().collect();
         let there =

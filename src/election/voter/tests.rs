@@ -36,7 +36,7 @@ impl Booth {
     }
 
     fn with_members(mut self, members: &[(u128, Option<u64>)]) -> Self {
-        let member = |suitability| Candidacy { alive: true, eligible: true, suitability };
+        let member = |suitability| Candidacy { alive: true, present: true, eligible: true, suitability };
         self.view.members = members.iter().map(|(id, suitability)| (node(*id), member(*suitability))).collect();
         self
     }
