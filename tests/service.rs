@@ -11,8 +11,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use sup::base::{GroupId, Hash, Mono, NodeId, Now, Term, Wall};
-use sup::census::{ConfigView, ElectionState, Goal, GroupView, Liveness, MemberView, NodeView, SeatView, When};
-use sup::records::value::{Health, MemberStatus, NodeFacts, ServiceState, Target, Topology};
+use sup::census::{ConfigView, ElectionState, Goal, GroupView, Liveness, MemberView, NodeView, SeatView, Turn, When};
+use sup::records::value::{
+    Grant, Health, MemberStatus, NodeFacts, Rollout, RolloutOptions, RolloutStatus, ServiceState, Strategy, Target,
+    Topology, TurnKind, TurnPhase, TurnReport,
+};
 use sup::service::{
     Command, Deps, Fetching, Handle, HeldLease, LeaseState, Releases, RingState, ServiceSpec, ServiceStatus, spawn,
 };
@@ -78,6 +81,25 @@ run = "exec sleep 1000"
 word = "word"
 "#;
 
+fn write_hook(plan: &Path, name: &str, text: &str) {
+    let path = plan.join("hooks").join(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
 impl Rig {
     fn new(plan: &str, hooks: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -88,9 +110,7 @@ impl Rig {
         fs::write(root.join("default.toml"), "word = \"one\"\n").unwrap();
         fs::write(root.join("config/echo.conf"), "{{cfg.word}} {{svc.me.leader}}\n").unwrap();
         for (name, text) in hooks {
-            let path = root.join("hooks").join(name);
-            fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            write_hook(&root, name, text);
         }
         let spec = ServiceSpec::new("echo".parse().unwrap(), root);
         let mut view = GroupView::empty(spec.group_id());
@@ -116,6 +136,35 @@ impl Rig {
         rig
     }
 
+    /// A release of the plan with these hooks besides, that the node has.
+    fn release(&self, byte: u8, hooks: &[(&str, &str)]) -> Hash {
+        let root = self.dir.path().join(format!("release-{byte}"));
+        copy(&self.spec.plan, &root);
+        let plan = fs::read_to_string(root.join("plan.toml")).unwrap();
+        fs::write(root.join("plan.toml"), plan.replace("version = \"1\"", &format!("version = \"{byte}\""))).unwrap();
+        for (name, text) in hooks {
+            write_hook(&root, name, text);
+        }
+        let release = Hash::from_bytes([byte; 32]);
+        self.releases.here.lock().unwrap().insert(release, root);
+        release
+    }
+
+    /// The member is told to be this in a turn.
+    fn turn(&self, number: u64, kind: TurnKind, release: Option<Hash>, options: RolloutOptions) {
+        self.goal(|goal| {
+            goal.target.release = release;
+            goal.release_when = When::Now;
+            goal.turn = Some(Turn { rollout: 1, number, kind, options });
+        });
+    }
+
+    async fn end_of_turn(&self, number: u64) -> Arc<ServiceStatus> {
+        let has_ended =
+            |report: &TurnReport| report.turn == number && matches!(report.phase, TurnPhase::Done | TurnPhase::Failed);
+        self.until("the end of the turn", |status| status.member.turn.as_ref().is_some_and(has_ended)).await
+    }
+
     fn start(&mut self) -> &mut Self {
         let bound = self.bound.clone();
         let deps = Deps {
@@ -133,6 +182,14 @@ impl Rig {
         };
         self.handle = Some(spawn(self.spec.clone(), deps));
         self
+    }
+
+    /// The ring shows what the member says of itself.
+    fn echo(&self) {
+        let status = self.handle.as_ref().unwrap().status().borrow().member.clone();
+        self.view(|view| {
+            view.members.insert(ME, member(ME, status));
+        });
     }
 
     fn view(&self, change: impl FnOnce(&mut GroupView)) {
@@ -543,4 +600,131 @@ if touch {{pkg.svc_path}}/x {{pkg.svc_path}}/run/x {{pkg.svc_config_path}}/x 2> 
     let about = fs::read_to_string(format!("/proc/{}/status", status.member.pid.unwrap())).unwrap();
     let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap().uid;
     assert!(about.contains(&format!("Uid:\t{nobody}\t{nobody}\t{nobody}")), "{about}");
+}
+
+const TRACE: &str = "echo $HOOK {{pkg.version}} >> {{pkg.svc_data_path}}/trace";
+
+fn traced(hook: &str) -> String {
+    TRACE.replace("$HOOK", hook)
+}
+
+/// A turn that is done at the first ok, and has little time.
+fn quick() -> RolloutOptions {
+    RolloutOptions { min_healthy_ms: 0, deadline_ms: 2_000, ..RolloutOptions::default() }
+}
+
+#[tokio::test]
+async fn a_turn_leads_to_another_release_and_back_and_installs_each_once() {
+    let (install, init, post_stop) = (traced("install"), traced("init"), traced("post-stop"));
+    let mut rig = Rig::new(PLAN, &[("install", &install), ("init", &init), ("post-stop", &post_stop)]);
+    let before = rig.start().up().await.member.pid;
+    let release = rig.release(2, &[]);
+    rig.turn(1, TurnKind::Forward, Some(release), quick());
+    let status = rig.end_of_turn(1).await;
+    let report = status.member.turn.as_ref().unwrap();
+    assert_eq!((report.phase, report.why.as_str()), (TurnPhase::Done, ""));
+    assert_eq!(status.member.target.as_ref().unwrap().release, Some(release));
+    assert_eq!((status.member.release.as_str(), status.member.ident.as_str()), ("020202020202", "local/echo/2"));
+    assert_ne!(status.member.pid, before);
+    assert_eq!(rig.trace(), "install 1\ninit 1\npost-stop 1\ninstall 2\ninit 2\n");
+    rig.turn(2, TurnKind::Back, None, quick());
+    let status = rig.end_of_turn(2).await;
+    assert_eq!(status.member.target.as_ref().unwrap().release, None);
+    assert_eq!(status.member.ident, "local/echo/1");
+    assert_eq!(rig.trace(), "install 1\ninit 1\npost-stop 1\ninstall 2\ninit 2\npost-stop 2\ninit 1\n");
+}
+
+#[tokio::test]
+async fn a_release_that_fails_its_check_fails_its_turn_with_what_the_check_said_and_is_left_at_once() {
+    let mut rig = Rig::new(PLAN, &[("health-check", "exit 0")]);
+    let old = rig.start().up().await.member.target.clone();
+    let release = rig.release(2, &[("health-check", "echo the schema is unknown; exit 2")]);
+    rig.turn(1, TurnKind::Forward, Some(release), quick());
+    let status = rig.end_of_turn(1).await;
+    let report = status.member.turn.clone().unwrap();
+    assert_eq!(report.phase, TurnPhase::Failed);
+    assert_eq!(report.why, "not ok within 2s: exited with 2: the schema is unknown");
+    assert_eq!(report.output, "the schema is unknown\n");
+    assert_eq!(
+        (status.member.ident.as_str(), &status.member.target),
+        ("local/echo/2", &old),
+        "it is left, and counts as old"
+    );
+    let begun = Instant::now();
+    rig.turn(2, TurnKind::Restore, None, quick());
+    let status = rig.end_of_turn(2).await;
+    println!("back after {:?}", begun.elapsed());
+    assert_eq!(status.member.turn.as_ref().unwrap().phase, TurnPhase::Done);
+    assert_eq!((status.member.ident.as_str(), status.member.health), ("local/echo/1", Health::Ok));
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_release_that_exits_or_hangs_is_left_at_once_whatever_its_hooks_do() {
+    for hook in [("run", "echo cannot open the database; exit 1"), ("init", "sleep 1000")] {
+        let mut rig = Rig::new(PLAN, &[]);
+        rig.start().up().await;
+        let release = rig.release(2, &[hook, ("post-stop", "sleep 1000")]);
+        // Without a check, being up is all that there is to prove, for a while.
+        let options = RolloutOptions { min_healthy_ms: 1_000, ..quick() };
+        rig.turn(1, TurnKind::Forward, Some(release), options);
+        let report = rig.end_of_turn(1).await.member.turn.clone().unwrap();
+        assert_eq!(report.phase, TurnPhase::Failed, "{hook:?}");
+        if hook.0 == "run" {
+            assert_eq!(report.why, "the process exited with status 1: cannot open the database");
+            assert_eq!(report.output, "cannot open the database");
+        }
+        let begun = Instant::now();
+        rig.turn(2, TurnKind::Restore, None, quick());
+        let status = rig.end_of_turn(2).await;
+        println!("back from {} after {:?}", hook.0, begun.elapsed());
+        assert_eq!(status.member.turn.as_ref().unwrap().phase, TurnPhase::Done, "{hook:?}");
+        assert_eq!(status.member.ident, "local/echo/1");
+    }
+}
+
+#[tokio::test]
+async fn a_config_that_the_new_release_does_not_take_fails_the_turn_and_never_reaches_the_old_one() {
+    let mut rig = Rig::new(PLAN, &[("reconfigure", "echo ran >> {{pkg.svc_data_path}}/trace")]);
+    rig.start().up().await;
+    let release = rig.release(2, &[]);
+    rig.goal(|goal| {
+        goal.target.config = Some("1-a".to_owned());
+        goal.config = Some(ConfigView { revision: "1-a".to_owned(), toml: "word = 7".into() });
+    });
+    rig.turn(1, TurnKind::Forward, Some(release), quick());
+    let report = rig.end_of_turn(1).await.member.turn.clone().unwrap();
+    assert!(report.phase == TurnPhase::Failed && report.why.contains("group config 1-a:1:8"), "{report:?}");
+    assert_eq!(rig.trace(), "");
+}
+
+#[tokio::test]
+async fn a_supervisor_that_dies_in_a_turn_takes_the_process_up_as_it_is_and_ends_the_turn() {
+    let mut rig = Rig::new(PLAN, &[("health-check", "exit 0")]);
+    rig.spec.strategy = Strategy::Rolling;
+    let old = rig.start().up().await.member.target.clone();
+    rig.echo();
+    let release = rig.release(2, &[]);
+    rig.turn(1, TurnKind::Forward, Some(release), RolloutOptions::default());
+    let is_verifying = |report: &TurnReport| report.phase == TurnPhase::Verifying;
+    let verifying = |status: &ServiceStatus| status.member.turn.as_ref().is_some_and(is_verifying);
+    let pid = rig.until("verifying", verifying).await.member.pid;
+    rig.handle = None;
+    let grant = Grant { member: ME, turn: 1, kind: TurnKind::Forward };
+    let rollout = Rollout { id: 1, status: RolloutStatus::Running, in_turn: vec![grant], ..Rollout::default() };
+    rig.view(|view| view.rollout = Some((Term(1), Arc::new(rollout))));
+    // What a member is told that has no turn yet.
+    rig.goal(|goal| {
+        goal.target.release = None;
+        goal.turn = None;
+    });
+    rig.start();
+    assert_eq!(rig.handle.as_ref().unwrap().status().borrow().member.target, old, "it says so from its first word on");
+    rig.up().await;
+    rig.echo();
+    rig.turn(1, TurnKind::Forward, Some(release), quick());
+    let status = rig.end_of_turn(1).await;
+    assert_eq!(status.member.turn.as_ref().unwrap().phase, TurnPhase::Done);
+    assert_eq!((status.member.pid, status.launches), (pid, 0), "it was restarted");
+    assert_eq!(status.member.target.as_ref().unwrap().release, Some(release));
 }

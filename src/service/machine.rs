@@ -123,6 +123,17 @@ enum Process {
     Runs { pid: u32, since: Mono },
 }
 
+/// What is known of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// One of an earlier task may run.
+    Nothing,
+    /// None runs.
+    None,
+    /// It runs.
+    Runs,
+}
+
 /// What may be due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -418,6 +429,16 @@ impl Machine {
         }
     }
 
+    /// What is known of the process.
+    #[must_use]
+    pub fn knows(&self) -> Known {
+        match (self.process, &self.phase) {
+            (Process::Runs { .. }, _) => Known::Runs,
+            (Process::None, Phase::Loading) if self.launches == 0 => Known::Nothing,
+            (Process::None | Process::Launching, _) => Known::None,
+        }
+    }
+
     /// Whether the task may end.
     #[must_use]
     pub fn is_unloaded(&self) -> bool {
@@ -483,6 +504,8 @@ impl Machine {
             self.unload(now);
         } else if self.may_approach() && self.approach() == Approach::Accepted {
             self.go_by_target(now);
+            // Before anything is started: this is what the start makes.
+            self.prove();
         }
         let unwanted = self.unwanted();
         match (&self.phase, unwanted) {

@@ -226,8 +226,8 @@ impl Machine {
         }
         let (then, why) = (then.clone(), self.why.clone());
         self.health = None;
-        if self.has(HookName::PostStop) && self.ran {
-            self.ran = false;
+        let ran = std::mem::take(&mut self.ran);
+        if self.has(HookName::PostStop) && ran {
             self.enter(Phase::PostStop(then), why, now);
             self.run_hook(HookName::PostStop);
         } else {

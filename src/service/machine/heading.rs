@@ -311,7 +311,9 @@ impl Machine {
         let (Some(target), Some(applied)) = (&self.target, &self.applied) else { return false };
         let runs = matches!(self.phase, Phase::Starting | Phase::Up);
         let same = applied.release == target.release && applied.revision == target.config;
-        runs && same && self.apply == Apply::Idle && self.unwanted().is_none()
+        // While something else is rendered it goes on as it is.
+        let is_told = matches!(self.apply, Apply::Idle | Apply::Rendering);
+        runs && same && is_told && self.unwanted().is_none()
     }
 
     /// The config of the target is not one that the plan takes. The process goes on with what it has.

@@ -202,9 +202,9 @@ impl Machine {
     }
 
     fn launch(&mut self, rendered: Applied, now: Now) {
-        if rendered.told != self.role.told() {
+        if rendered.told != self.role.told() || rendered.release != self.target_release() {
             // The seat went to somebody else, or came here, while `init` ran: a process must not begin as a leader
-            // that it is not.
+            // that it is not. Nor as a release that is not what the member goes by any more.
             return self.enter(Phase::Waiting(Gate::Ring), String::new(), now);
         }
         self.process = Process::Launching;

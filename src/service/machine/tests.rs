@@ -1,3 +1,4 @@
+mod rollout;
 mod world;
 
 use std::time::Duration;

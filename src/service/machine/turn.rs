@@ -256,7 +256,7 @@ impl Machine {
     }
 
     /// Outside of turns the member counts as what it goes by once that is in force, and at once if nothing runs.
-    fn prove(&mut self) {
+    pub(super) fn prove(&mut self) {
         let is_there = self.accepting.is_none() && self.next_target() == self.target;
         if self.turn.is_none() && is_there && !self.is_after_turn() && (self.is_in_place() || !self.is_begun()) {
             self.proven.clone_from(&self.target);

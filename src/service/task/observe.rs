@@ -11,7 +11,7 @@ use super::super::config::Config;
 use super::super::ground::write_pid;
 use super::super::handle::RingState;
 use super::super::load::{Loaded, Unusable};
-use super::super::machine::{self, Applied, Event, Successor};
+use super::super::machine::{self, Applied, Event, Known, Successor};
 use super::super::process::{Switch, last_words};
 use super::super::view::{own, role, unmet};
 use super::super::watch::FileWatch;
@@ -73,8 +73,14 @@ impl Driver {
             return None;
         }
         let said = view.members.get(&self.deps.me).map(|member| &*member.status);
+        let known = self.machine.knows();
         let rests_on_status = self.spec.strategy == Strategy::Rolling;
-        if rests_on_status && said.is_none_or(|said| said.pid.is_some() != self.member.pid.is_some()) {
+        let is_said = match (known, said.map(|said| said.pid)) {
+            (Known::Nothing, _) | (_, None) => false,
+            (Known::None, Some(pid)) => pid.is_none(),
+            (Known::Runs, Some(pid)) => pid.is_some(),
+        };
+        if rests_on_status && !is_said {
             return None;
         }
         // The supervisor ended in the middle of a turn, and the process runs on as that left it: the turn is about to be
@@ -84,7 +90,7 @@ impl Driver {
             let grant = rollout.and_then(|(_, rollout)| rollout.turn_of(self.deps.me));
             grant.is_some_and(|grant| grant.turn == attempt.turn)
         });
-        (goal.turn.is_some() || self.member.pid.is_none() || !is_to_go_on).then_some(goal)
+        (goal.turn.is_some() || known != Known::Runs || !is_to_go_on).then_some(goal)
     }
 
     /// Takes the config that belongs to what the member goes by, if the plan that is loaded is the one that it goes by:
