@@ -6,6 +6,8 @@
 //! A run is what happens when nothing goes wrong, and then every way in which up to so many things do: any message,
 //! at any point, may be lost, held back or repeated, any member may crash. What is held back arrives, and who crashed
 //! starts again, after any of the later deadlines, or never. Time moves from one deadline of a member to the next.
+//!
+//! The council stays as it is, or grows from one voter to three, or shrinks from three to one, while a seat is held.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,7 +15,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use stateright::{Checker, Model, Property};
 use sup::base::{Mono, NodeId, Now, Seat, Term, Wall};
-use sup::election::{Candidacy, Election, ElectionAction, ElectionConfig, ElectionMessage, GroupRules, View};
+use sup::election::{
+    Candidacy, Council, Election, ElectionAction, ElectionConfig, ElectionMessage, GroupRules, View,
+};
 
 const MEMBERS: usize = 3;
 const TTL: Duration = Duration::from_secs(1);
@@ -27,6 +31,17 @@ struct Group {
     until_ms: u64,
     /// How many things go wrong.
     faults: u8,
+    /// How many voters the group wants.
+    council_size: usize,
+    wanted: Wanted,
+}
+
+/// What has to happen in some run, lest nothing is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    SecondTerm,
+    /// So many changes of the council.
+    Changes(u64),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,8 +52,8 @@ struct Member {
     /// Writes that are not on disk yet, and what may be sent only when they are.
     writing: Vec<(u64, Bytes)>,
     held_back: Vec<(u64, usize, ElectionMessage)>,
-    /// The seat that it holds: the term, and until when in true time.
-    holds: Option<(Term, u64)>,
+    /// The seats that it holds: the term, and until when in true time.
+    holds: BTreeMap<Seat, (Term, u64)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,9 +64,15 @@ struct State {
     network: BTreeSet<(usize, usize, ElectionMessage)>,
     late: BTreeSet<(usize, usize, ElectionMessage)>,
     faults_left: u8,
-    highest: Term,
+    highest: BTreeMap<Seat, Term>,
     terms_fell: bool,
+    /// How often the leader's seat was taken.
     seated: u8,
+    /// The councils that were ever known, by their place in the line.
+    councils: BTreeMap<u64, Council>,
+    forked: bool,
+    /// Of how many voters the council is to be.
+    council_size: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -92,7 +113,7 @@ fn truly(member: usize, mono: Mono) -> u64 {
     u64::try_from((i128::from(mono.0) * 1_000_000 + rate - 1) / rate).unwrap()
 }
 
-fn config(member: usize, incarnation: u64) -> ElectionConfig {
+fn config(member: usize, incarnation: u64, council_size: usize) -> ElectionConfig {
     ElectionConfig {
         me: id(member),
         group: "redis.default".parse().unwrap(),
@@ -100,7 +121,7 @@ fn config(member: usize, incarnation: u64) -> ElectionConfig {
         longest_ttl: TTL,
         rules: Some(GroupRules {
             min_members: MEMBERS,
-            council_size: MEMBERS,
+            council_size,
             replace_voter_after: Duration::from_secs(60),
         }),
         incarnation,
@@ -123,15 +144,17 @@ fn view() -> View {
 }
 
 /// Lets the members found their council with nothing going wrong, and returns what is on their disks then.
-fn found_council() -> Vec<Bytes> {
+fn found_council(council_size: usize) -> Vec<Bytes> {
     let mut elections: Vec<Election> =
-        (0..MEMBERS).map(|member| Election::new(config(member, 1), None, local(member, 0)).unwrap()).collect();
+        (0..MEMBERS).map(|member| Election::new(config(member, 1, council_size), None, local(member, 0)).unwrap()).collect();
     let mut disks = vec![Bytes::new(); MEMBERS];
+    let mut published = None;
     for at in (0..5_000_000).step_by(10_000) {
         for (member, election) in elections.iter_mut().enumerate() {
             // Nobody stands meanwhile: no seat is to be promised yet.
             let mut view = view();
             view.members.values_mut().for_each(|candidacy| (candidacy.present, candidacy.eligible) = (false, false));
+            view.published_council = published.clone();
             election.set_view(local(member, at), view);
         }
         loop {
@@ -149,6 +172,7 @@ fn found_council() -> Vec<Bytes> {
                                 disks[member] = state;
                                 election.persisted(local(member, at), write, true);
                             }
+                            ElectionAction::PublishCouncil(facts) => published = Some(facts),
                             _ => {}
                         }
                     }
@@ -172,6 +196,10 @@ fn found_council() -> Vec<Bytes> {
 impl State {
     fn carry_out(&mut self, member: usize) {
         let Some(election) = self.members[member].election.as_mut() else { return };
+        if let Some(council) = election.status().council {
+            let known = self.councils.entry(council.version.1).or_insert_with(|| council.clone());
+            self.forked |= *known != council;
+        }
         for action in election.drain() {
             match action {
                 ElectionAction::Send { to, msg, after } => {
@@ -183,16 +211,17 @@ impl State {
                     }
                 }
                 ElectionAction::Persist { write, state } => self.members[member].writing.push((write, state)),
-                ElectionAction::Held { term, until, .. } => {
-                    self.terms_fell |= term <= self.highest;
-                    self.highest = self.highest.max(term);
-                    self.seated += 1;
-                    self.members[member].holds = Some((term, truly(member, until)));
+                ElectionAction::Held { seat, term, until } => {
+                    let highest = self.highest.entry(seat.clone()).or_default();
+                    self.terms_fell |= term <= *highest;
+                    *highest = term.max(*highest);
+                    self.seated += u8::from(seat == Seat::Leader);
+                    self.members[member].holds.insert(seat, (term, truly(member, until)));
                 }
-                ElectionAction::Renewed { term, until, .. } => {
-                    self.members[member].holds = Some((term, truly(member, until)));
+                ElectionAction::Renewed { seat, term, until } => {
+                    self.members[member].holds.insert(seat, (term, truly(member, until)));
                 }
-                ElectionAction::Lost { .. } => self.members[member].holds = None,
+                ElectionAction::Lost { seat, .. } => drop(self.members[member].holds.remove(&seat)),
                 ElectionAction::Publish { .. } | ElectionAction::PublishCouncil(_) | ElectionAction::StatusChanged => {}
             }
         }
@@ -202,7 +231,7 @@ impl State {
         let entry = &mut self.members[member];
         entry.incarnation += 1;
         let now = local(member, self.at);
-        let mut election = Election::new(config(member, entry.incarnation), Some(&entry.disk), now).unwrap();
+        let mut election = Election::new(config(member, entry.incarnation, self.council_size), Some(&entry.disk), now).unwrap();
         election.set_view(now, view());
         entry.election = Some(election);
         self.carry_out(member);
@@ -221,8 +250,9 @@ impl State {
         self.members.iter().enumerate().filter_map(deadline).min()
     }
 
-    fn holders(&self) -> usize {
-        self.members.iter().filter(|member| member.holds.is_some_and(|(_, until)| until > self.at)).count()
+    fn holders(&self, seat: &Seat) -> usize {
+        let holds = |member: &&Member| member.holds.get(seat).is_some_and(|(_, until)| *until > self.at);
+        self.members.iter().filter(holds).count()
     }
 }
 
@@ -237,7 +267,7 @@ impl Model for Group {
             incarnation: 1,
             writing: Vec::new(),
             held_back: Vec::new(),
-            holds: None,
+            holds: BTreeMap::new(),
         };
         let mut state = State {
             at: 0,
@@ -245,9 +275,12 @@ impl Model for Group {
             network: BTreeSet::new(),
             late: BTreeSet::new(),
             faults_left: self.faults,
-            highest: Term(0),
+            highest: BTreeMap::new(),
             terms_fell: false,
             seated: 0,
+            councils: BTreeMap::new(),
+            forked: false,
+            council_size: self.council_size,
         };
         (0..MEMBERS).for_each(|member| state.start(member));
         vec![state]
@@ -345,7 +378,7 @@ impl Model for Group {
                 state.faults_left -= 1;
                 let entry = &mut state.members[member];
                 entry.election = None;
-                entry.holds = None;
+                entry.holds.clear();
                 entry.held_back.clear();
                 let writing = std::mem::take(&mut entry.writing);
                 if let (LastWrite::Kept, Some((_, bytes))) = (last_write, writing.into_iter().next_back()) {
@@ -359,10 +392,16 @@ impl Model for Group {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("at most one member holds the seat", |_, state: &State| state.holders() <= 1),
+            Property::always("at most one member holds a seat", |_, state: &State| {
+                [Seat::Leader, Seat::Steward].iter().all(|seat| state.holders(seat) <= 1)
+            }),
+            Property::always("a council has one successor", |_, state: &State| !state.forked),
             Property::always("terms strictly grow", |_, state: &State| !state.terms_fell),
-            Property::sometimes("a member holds the seat", |_, state: &State| state.holders() == 1),
-            Property::sometimes("a second term is seated", |_, state: &State| state.seated > 1),
+            Property::sometimes("a member holds the seat", |_, state: &State| state.holders(&Seat::Leader) == 1),
+            Property::sometimes("what is to be checked happens", |group: &Self, state: &State| match group.wanted {
+                Wanted::SecondTerm => state.seated > 1,
+                Wanted::Changes(changes) => state.councils.contains_key(&changes) && state.holders(&Seat::Leader) == 1,
+            }),
         ]
     }
 }
@@ -380,12 +419,37 @@ fn explore(name: &str, group: Group) {
     checker.assert_properties();
 }
 
+fn as_it_is(until_ms: u64, faults: u8) -> Group {
+    let wanted = Wanted::SecondTerm;
+    Group { disks: found_council(MEMBERS), until_ms, faults, council_size: MEMBERS, wanted }
+}
+
+fn changing(from: usize, to: usize, changes: u64, until_ms: u64, faults: u8) -> Group {
+    let wanted = Wanted::Changes(changes);
+    Group { disks: found_council(from), until_ms, faults, council_size: to, wanted }
+}
+
 #[test]
 fn no_single_fault_in_three_leases_seats_two() {
-    explore("one fault", Group { disks: found_council(), until_ms: 3_000, faults: 1 });
+    explore("one fault", as_it_is(3_000, 1));
 }
 
 #[test]
 fn no_two_faults_around_the_end_of_a_lease_seat_two() {
-    explore("two faults", Group { disks: found_council(), until_ms: 1_300, faults: 2 });
+    explore("two faults", as_it_is(1_300, 2));
+}
+
+#[test]
+fn no_single_fault_while_a_council_grows_from_one_voter_to_three_seats_two() {
+    explore("growing, one fault", changing(1, 3, 2, 3_400, 1));
+}
+
+#[test]
+fn no_single_fault_while_a_council_shrinks_from_three_voters_to_one_seats_two() {
+    explore("shrinking, one fault", changing(3, 1, 2, 3_400, 1));
+}
+
+#[test]
+fn no_two_faults_in_one_change_of_a_council_seat_two() {
+    explore("one change, two faults", changing(1, 3, 1, 1_200, 2));
 }
