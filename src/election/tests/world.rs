@@ -487,6 +487,7 @@ impl World {
         for host in &mut self.hosts {
             host.published.remove(seat);
         }
+        self.events.retain(|_, event| !matches!(event, Event::Gossip { published: (of, ..), .. } if of == seat));
     }
 
     /// The council that all who live agree on.
