@@ -71,6 +71,14 @@ pub enum Violation {
         /// What each of them shows.
         what: String,
     },
+    /// Fewer members vote on a whole ring than are to, or more.
+    #[error("the council is not as it should be {waited_ms} ms after healing: {what}")]
+    CouncilNotFull {
+        /// For how long the ring was whole.
+        waited_ms: u64,
+        /// What each node shows.
+        what: String,
+    },
     /// A node does not see all others alive on a whole ring.
     #[error("node {node} sees {alive} of {all} alive {waited_ms} ms after healing")]
     NotWhole {

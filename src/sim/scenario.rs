@@ -109,7 +109,13 @@ impl Scenario {
         };
         let profile = if rng.random_range(0..2) == 0 { Profile::Lan } else { Profile::Local };
         let config = ClusterConfig { hosts, seed: self.seed, profile, link, max_drift_ppm: 9_000, services: true };
-        let rules = GroupRules { min_members: 3, council_size: 5, replace_voter_after: Duration::from_secs(60) };
+        // With one the first node founds a council of itself, which grows while things go wrong already; and voters that
+        // are killed or cut off are replaced meanwhile.
+        let rules = GroupRules {
+            min_members: if rng.random_range(0..2) == 0 { 1 } else { 3 },
+            council_size: 5,
+            replace_voter_after: Duration::from_millis(rng.random_range(1_000..20_000)),
+        };
         Cluster::new(config, |_, rng| Script {
             topology: Topology::Leader,
             rules,
@@ -227,6 +233,10 @@ impl Scenario {
             let waited_ms = since(cluster, is_whole);
             return Err(Violation::ViewsDiffer { waited_ms, what: shown(cluster) });
         }
+        if !cluster.run_while_not(cluster.elapsed() + HEALING, council_is_full) {
+            let waited_ms = since(cluster, is_whole);
+            return Err(Violation::CouncilNotFull { waited_ms, what: shown(cluster) });
+        }
         for (node, revision) in &cluster.acknowledged {
             let history = cluster.node(0).map(|node| node.census().config_history(&fake_group())).unwrap_or_default();
             let pruned = history.len() >= crate::node::REVISIONS_KEPT;
@@ -256,12 +266,24 @@ fn views_agree(cluster: &Cluster) -> bool {
     views.first().is_some_and(|first| first.0.is_some() && views.iter().all(|view| view == first))
 }
 
+/// Whether as many members vote as can: an odd number of them, up to the size that the council is to have.
+fn council_is_full(cluster: &Cluster) -> bool {
+    let hosts = cluster.config.hosts;
+    (0..hosts).all(|host| {
+        let Some(node) = cluster.node(host) else { return false };
+        let wanted = (cluster.hosts[host].service.script.rules.council_size.min(hosts) - 1) | 1;
+        node.census().group(&fake_group()).council.as_ref().is_some_and(|council| council.voters.len() == wanted)
+    })
+}
+
 /// What each node shows of the group, for a person.
 fn shown(cluster: &Cluster) -> String {
     let each = (0..cluster.config.hosts).filter_map(|host| {
         let view = cluster.node(host)?.census().group(&fake_group());
         let config = view.config.as_ref().map(|config| config.revision.as_str());
-        Some(format!("node {host}: leader {:?}, {} members, config {config:?}", view.leader, view.members.len()))
+        let council = view.council.as_ref().map(|council| (council.version, &council.voters));
+        let (leader, members) = (view.leader, view.members.len());
+        Some(format!("node {host}: leader {leader:?}, {members} members, council {council:?}, config {config:?}"))
     });
     each.collect::<Vec<_>>().join("; ")
 }
