@@ -15,9 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use stateright::{Checker, Model, Property};
 use sup::base::{Mono, NodeId, Now, Seat, Term, Wall};
-use sup::election::{
-    Candidacy, Council, Election, ElectionAction, ElectionConfig, ElectionMessage, GroupRules, View,
-};
+use sup::election::{Candidacy, Council, Election, ElectionAction, ElectionConfig, ElectionMessage, GroupRules, View};
 
 const MEMBERS: usize = 3;
 const TTL: Duration = Duration::from_secs(1);
@@ -119,11 +117,7 @@ fn config(member: usize, incarnation: u64, council_size: usize) -> ElectionConfi
         group: "redis.default".parse().unwrap(),
         ttl: TTL,
         longest_ttl: TTL,
-        rules: Some(GroupRules {
-            min_members: MEMBERS,
-            council_size,
-            replace_voter_after: Duration::from_secs(60),
-        }),
+        rules: Some(GroupRules { min_members: MEMBERS, council_size, replace_voter_after: Duration::from_secs(60) }),
         incarnation,
         seed: 1,
     }
@@ -145,8 +139,9 @@ fn view() -> View {
 
 /// Lets the members found their council with nothing going wrong, and returns what is on their disks then.
 fn found_council(council_size: usize) -> Vec<Bytes> {
-    let mut elections: Vec<Election> =
-        (0..MEMBERS).map(|member| Election::new(config(member, 1, council_size), None, local(member, 0)).unwrap()).collect();
+    let mut elections: Vec<Election> = (0..MEMBERS)
+        .map(|member| Election::new(config(member, 1, council_size), None, local(member, 0)).unwrap())
+        .collect();
     let mut disks = vec![Bytes::new(); MEMBERS];
     let mut published = None;
     for at in (0..5_000_000).step_by(10_000) {
@@ -231,7 +226,8 @@ impl State {
         let entry = &mut self.members[member];
         entry.incarnation += 1;
         let now = local(member, self.at);
-        let mut election = Election::new(config(member, entry.incarnation, self.council_size), Some(&entry.disk), now).unwrap();
+        let mut election =
+            Election::new(config(member, entry.incarnation, self.council_size), Some(&entry.disk), now).unwrap();
         election.set_view(now, view());
         entry.election = Some(election);
         self.carry_out(member);

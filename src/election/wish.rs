@@ -100,11 +100,13 @@ impl Situation<'_> {
         if most.is_multiple_of(2) { most - 1 } else { most }
     }
 
-    /// Members that are there and do not vote, with since when; the eligible first, then by their ids.
+    /// Members that are there and do not vote, with since when.
     fn newcomers(&self) -> impl Iterator<Item = (NodeId, Mono)> {
-        self.attendance.alive().filter(|(id, _)| !self.council.contains(*id))
+        let stays = |id: NodeId| self.view.members.get(&id).is_some_and(|member| member.present);
+        self.attendance.alive().filter(move |(id, _)| !self.council.contains(*id) && stays(*id))
     }
 
+    /// Those that were there long enough; the eligible first, then by their ids.
     fn substitutes(&self) -> Vec<NodeId> {
         let calm = self.newcomers().filter(|(_, since)| *since + self.calm <= self.now);
         let mut members: Vec<NodeId> = calm.map(|(id, _)| id).collect();

@@ -28,7 +28,7 @@ struct Group {
 
 impl Group {
     fn new(members: u128, voters: &[u128]) -> Self {
-        let member = |bits| (node(bits), Candidacy { alive: true, eligible: true, suitability: None });
+        let member = |bits| (node(bits), Candidacy { alive: true, present: true, eligible: true, suitability: None });
         let view = View { members: (1..=members).map(member).collect(), ..View::default() };
         let voters: Vec<NodeId> = voters.iter().copied().map(node).collect();
         let mut group = Self { voters, view, attendance: Attendance::default(), size: 5 };
@@ -59,8 +59,7 @@ impl Group {
 
     fn wish_at(&self, at: u64) -> Wish {
         let voters = self.voters.clone();
-        let council =
-            Council { genesis: GenesisId(1), version: FIRST, voters, superseded: Vec::new(), floor: Term(0) };
+        let council = Council { genesis: GenesisId(1), version: FIRST, voters, superseded: Vec::new(), floor: Term(0) };
         let rules = GroupRules { min_members: 1, council_size: self.size, replace_voter_after: REPLACE };
         let (council, attendance, view) = (&council, &self.attendance, &self.view);
         Situation { now: seconds(at), council, attendance, view, rules, calm: CALM }.wish()
@@ -112,6 +111,8 @@ fn the_eligible_come_first_and_who_is_there_only_just_does_not_count_yet() {
     assert_eq!(group.wish(), add(5));
     assert_eq!(group.wish_at(101), Wish::Later(seconds(102)));
     assert_eq!(group.wish_at(102), add(5));
+    group.view.members.entry(node(4)).and_modify(|member| member.present = false);
+    assert_eq!(group.wish(), Wish::Nothing, "one of the two is about to leave");
 }
 
 #[test]
