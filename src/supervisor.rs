@@ -9,6 +9,7 @@
 //! | `releases` | the releases of this node, as its services need them |
 //! | `backend` | what the API asks, answered |
 //! | `feed` | what happened, for the log and for people |
+//! | `blobs` | lets go of blobs that nothing names any more |
 //! | `advertise` | the address that others are told |
 //! | `clock`, `logging`, `notify`, `init` | the system: clocks, the log, systemd, being process 1 |
 //!
@@ -25,6 +26,7 @@
 
 mod advertise;
 mod backend;
+mod blobs;
 mod clock;
 mod error;
 mod feed;

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::backend::{Context, Supervisor};
+use super::blobs::keep;
 use super::error::RunError;
 use super::feed::Feed;
 use super::notify::Notify;
@@ -115,6 +116,7 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
     let end = CancellationToken::new();
     let ending = Arc::new(Ending::default());
     tokio::spawn(tell(events, feed.clone(), Arc::clone(&gauges), Arc::clone(&ending), end.clone()));
+    tokio::spawn(keep(blobs.clone(), Arc::clone(&releases), handle.clone()));
     let supervisor = Supervisor::new(Context {
         me: identity.id,
         settings: settings.clone(),

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod demo;
+mod files;
 mod harness;
 mod http;
 mod init;

@@ -1,6 +1,6 @@
 //! Uploaded files: fetched, written, and told of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::super::files::{Placed, Wanted, place};
 use super::super::load::Loaded;
 use super::{Driver, Report};
 use crate::base::limits::FILE_BYTES;
-use crate::base::{BlobRef, FileName};
+use crate::base::{BlobRef, FileName, Hash};
 use crate::blob::Blobs;
 use crate::census::GroupView;
 use crate::plan::HookName;
@@ -32,6 +32,8 @@ pub(super) struct Files {
     /// What is still in the way of having them: none once they are all in place.
     trouble: watch::Sender<Option<String>>,
     placing: Option<AbortHandle>,
+    /// The blobs that may be wanted for them.
+    blobs: BTreeSet<Hash>,
     /// One hook at a time.
     hooks: Arc<Mutex<()>>,
 }
@@ -39,7 +41,7 @@ pub(super) struct Files {
 impl Default for Files {
     fn default() -> Self {
         let trouble = watch::Sender::new(Some("the group's files are not known yet".to_owned()));
-        Self { revisions: None, trouble, placing: None, hooks: Arc::default() }
+        Self { revisions: None, trouble, placing: None, blobs: BTreeSet::new(), hooks: Arc::default() }
     }
 }
 
@@ -60,11 +62,20 @@ impl Driver {
         self.files.revisions = Some(revisions);
         self.files.trouble.send_replace(Some("the group's files are being put in place".to_owned()));
         let wanted: Wanted = view.files.iter().map(|(name, file)| (name.clone(), file.value.content.clone())).collect();
-        let (paths, owner, blobs) = (self.paths.clone(), loaded.account.owner(), self.deps.blobs.clone());
-        let (report, trouble, lock) = (self.report.clone(), self.files.trouble.clone(), Arc::clone(&self.writing));
+        let blobs = wanted.values().filter_map(|content| match content {
+            FileContent::Blob(blob) => Some(blob.id),
+            FileContent::Inline(_) | FileContent::Removed => None,
+        });
+        let before = std::mem::replace(&mut self.files.blobs, blobs.collect());
         if let Some(earlier) = self.files.placing.take() {
             earlier.abort();
         }
+        for gone in before.difference(&self.files.blobs) {
+            // Another group that wants it says so again.
+            self.deps.blobs.iter().for_each(|blobs| blobs.unwant(*gone));
+        }
+        let (paths, owner, blobs) = (self.paths.clone(), loaded.account.owner(), self.deps.blobs.clone());
+        let (report, trouble, lock) = (self.report.clone(), self.files.trouble.clone(), Arc::clone(&self.writing));
         let placing = self.tasks.spawn(async move {
             loop {
                 let (paths, these, from) = (paths.clone(), wanted.clone(), blobs.clone());
