@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use sup::sim::{Cluster, ClusterConfig, Link, Scenario};
+use sup::sim::{Cluster, ClusterConfig, Link, RolloutScenario, Scenario};
 
 /// Runs the simulator.
 #[derive(Parser)]
@@ -25,6 +25,9 @@ struct Args {
     /// For how many virtual seconds things go wrong
     #[arg(long, default_value_t = 60)]
     faults_for: u64,
+    /// Run rollouts: a group under strategy rolling, with releases that fail, orders, and faults
+    #[arg(long)]
+    rollouts: bool,
     /// Time the convergence of a fault-free ring of so many nodes instead
     #[arg(long)]
     ring: Option<usize>,
@@ -36,6 +39,8 @@ struct Args {
 /// Sums over all runs.
 #[derive(Default)]
 struct Totals {
+    rollouts: AtomicU64,
+    turns: AtomicU64,
     failed: AtomicU64,
     events: AtomicU64,
     holdings: AtomicU64,
@@ -70,18 +75,22 @@ fn seeds(args: &Args) -> ExitCode {
         }
     });
     let failed = totals.failed.into_inner();
-    println!(
-        "{seeds} seeds, {failed} failed; {} events, {} holdings of the seat, {} configs acknowledged, in {:.1} s",
-        totals.events.into_inner(),
-        totals.holdings.into_inner(),
-        totals.configs.into_inner(),
-        began.elapsed().as_secs_f64()
-    );
+    let what = if args.rollouts {
+        format!("{} rollouts, {} turns", totals.rollouts.into_inner(), totals.turns.into_inner())
+    } else {
+        let (holdings, configs) = (totals.holdings.into_inner(), totals.configs.into_inner());
+        format!("{holdings} holdings of the seat, {configs} configs acknowledged")
+    };
+    let (events, took) = (totals.events.into_inner(), began.elapsed().as_secs_f64());
+    println!("{seeds} seeds, {failed} failed; {events} events, {what}, in {took:.1} s");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn run(args: &Args, seed: u64, totals: &Totals) {
     let faults_for = Duration::from_secs(args.faults_for);
+    if args.rollouts {
+        return run_rollouts(args, seed, faults_for, totals);
+    }
     match (Scenario { seed, hosts: args.hosts, faults_for }).run() {
         Ok(outcome) => {
             totals.events.fetch_add(outcome.events, Ordering::Relaxed);
@@ -89,6 +98,23 @@ fn run(args: &Args, seed: u64, totals: &Totals) {
             totals.configs.fetch_add(outcome.configs as u64, Ordering::Relaxed);
             if args.seed.is_some() {
                 println!("seed {seed}: trace {:016x}, {:?} of virtual time", outcome.trace, outcome.lasted);
+            }
+        }
+        Err(failure) => {
+            totals.failed.fetch_add(1, Ordering::Relaxed);
+            println!("{failure}\n");
+        }
+    }
+}
+
+fn run_rollouts(args: &Args, seed: u64, faults_for: Duration, totals: &Totals) {
+    match (RolloutScenario { seed, hosts: args.hosts, faults_for }).run() {
+        Ok(outcome) => {
+            totals.events.fetch_add(outcome.events, Ordering::Relaxed);
+            totals.rollouts.fetch_add(outcome.rollouts, Ordering::Relaxed);
+            totals.turns.fetch_add(outcome.turns, Ordering::Relaxed);
+            if args.seed.is_some() {
+                println!("seed {seed}: {outcome:?}");
             }
         }
         Err(failure) => {

@@ -9,11 +9,14 @@
 //! | `clock.rs` | each node's own clocks, which drift |
 //! | `network.rs` | latency, loss, duplication, reordering, one-way cuts |
 //! | `disk.rs` | what survives a crash, and what does not |
-//! | `service.rs` | a fake service whose start, health and exits are scripted |
+//! | `service.rs`, `make.rs` | a fake service whose start, health and exits are scripted, and the shell around it |
+//! | `services.rs` | what happens to services, carried out |
 //! | `host.rs` | one machine: clock, disk, service, and the node while it runs |
 //! | `cluster.rs` | the event queue, and the outputs of nodes carried out |
 //! | `faults.rs` | what goes wrong and when, drawn from a seed |
 //! | `invariants.rs` | what must hold after every event |
+//! | `rollouts.rs` | what must hold of rollouts after every event |
+//! | `rolling.rs` | a whole run of rollouts |
 //! | `scenario.rs` | a whole run: start, faults, healing, judgement |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -24,14 +27,21 @@ mod disk;
 mod faults;
 mod host;
 mod invariants;
+mod make;
 mod network;
+mod rolling;
+mod rollouts;
 mod scenario;
 mod service;
+mod services;
 mod trace;
 
 pub use cluster::{Cluster, ClusterConfig};
 pub use faults::Fault;
 pub use invariants::Violation;
+pub use make::{Fate, Make};
 pub use network::Link;
+pub use rolling::{RolloutOutcome, RolloutScenario};
+pub use rollouts::RolloutViolation;
 pub use scenario::{Failure, Outcome, Scenario};
 pub use service::Script;

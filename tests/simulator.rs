@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sup::sim::{Cluster, ClusterConfig, Link, Scenario};
+use sup::sim::{Cluster, ClusterConfig, Link, RolloutScenario, Scenario};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -62,4 +62,18 @@ fn a_fault_free_ring_that_loses_a_tenth_of_its_datagrams_never_renews_an_identit
     // At any one moment somebody may be suspect, which is no harm; nobody may stay so.
     assert!(cluster.run_while_not(60 * SECOND, Cluster::is_whole));
     assert_eq!(cluster.renewals(), 0);
+}
+
+fn rollouts(range: std::ops::Range<u64>) {
+    for seed in range {
+        let scenario = RolloutScenario { seed, hosts: None, faults_for: 30 * SECOND };
+        if let Err(failure) = scenario.run() {
+            panic!("{failure}");
+        }
+    }
+}
+
+#[test]
+fn rollouts_in_faulty_clusters_hold_every_invariant() {
+    rollouts(1..9);
 }

@@ -115,6 +115,16 @@ impl Node {
         if view.strategy == Strategy::Rolling {
             seats.insert(Seat::Updater);
         }
+        // A group that is stopped has nobody who could lead it. But it needs an updater, or it could never be started
+        // again.
+        if view.strategy == Strategy::Rolling && !members.values().any(|member| member.alive && member.eligible) {
+            seats.remove(&Seat::Leader);
+            for (node, candidacy) in &mut members {
+                let is_leaving = *node == self.me && self.leaving;
+                let has_left = view.members.get(node).is_none_or(|member| member.node.facts.left);
+                candidacy.eligible = !is_leaving && !has_left;
+            }
+        }
         let view = View {
             members,
             departed,

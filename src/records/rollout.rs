@@ -255,14 +255,6 @@ pub enum TurnKind {
     Back,
 }
 
-impl Failure {
-    /// Of a member that is yet to be put back.
-    #[must_use]
-    pub const fn new(member: NodeId, turn: u64, reason: String, output: String) -> Self {
-        Self { member, turn, reason, output, restored: false, stuck: false, again: false }
-    }
-}
-
 /// A turn that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -276,15 +268,36 @@ pub struct Failure {
     /// The end of what the hook or the check had to say.
     #[serde(default)]
     pub output: String,
-    /// Whether the member is what it was before again.
+    /// What became of the member then.
     #[serde(default)]
-    pub restored: bool,
-    /// Whether putting it back failed, too.
-    #[serde(default)]
-    pub stuck: bool,
+    pub aftermath: Aftermath,
     /// Whether it takes another turn.
     #[serde(default)]
     pub again: bool,
+}
+
+impl Failure {
+    /// Of a member that is yet to be put back.
+    #[must_use]
+    pub const fn new(member: NodeId, turn: u64, reason: String, output: String) -> Self {
+        Self { member, turn, reason, output, aftermath: Aftermath::Waits, again: false }
+    }
+}
+
+/// What becomes of a member whose turn failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aftermath {
+    /// It is what it was before, and has shown it.
+    Restored,
+    /// Putting it back failed, too.
+    Stuck,
+    /// It does not answer, and a person went on without it.
+    WrittenOff,
+    /// It is yet to be put back, and taken for out until then; also what an unknown word of a newer node reads as.
+    #[default]
+    #[serde(other)]
+    Waits,
 }
 
 /// How far a member is in its turn.

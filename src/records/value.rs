@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::file::{FileContent, FileRevision, InlineBytes};
 pub use super::rollout::{
-    Batch, BatchError, DesiredRelease, Failure, Grant, OnFailure, Order, OrderKind, Rollout, RolloutOptions,
+    Aftermath, Batch, BatchError, DesiredRelease, Failure, Grant, OnFailure, Order, OrderKind, Rollout, RolloutOptions,
     RolloutStatus, Target, TurnKind, TurnPhase, TurnReport,
 };
 

@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 
 use crate::base::NodeId;
 use crate::census::{GroupView, Liveness, MemberView};
-use crate::records::value::{Failure, Rollout, Target, Topology};
+use crate::records::value::{Aftermath, Failure, Rollout, Target, Topology};
 
 /// Most members that have turns at once, whatever the batch: the record names each of them, and must stay small.
 pub const TURNS_MAX: usize = 200;
 
 /// The members that wait for a turn forward, by node id: alive, something else than what they are to be, and neither in
-/// turn nor done with by a failure. One that never was anything has not started yet, and starts with what it is told.
+/// turn nor done with by a failure. One that never was anything has not started yet, and starts with what it is told. Of
+/// those that are to have another turn after a failure, only one that could not be put back has it as it is.
 pub(super) fn waiting<'a>(view: &'a GroupView, rollout: &'a Rollout) -> impl Iterator<Item = NodeId> + 'a {
     let in_turn = rollout.in_turn.iter().map(|grant| grant.member);
-    let failed = rollout.failed.iter().filter(|failure| !failure.again).map(|failure| failure.member);
+    let failed = rollout.failed.iter().filter(|failure| !is_next_remedy(failure)).map(|failure| failure.member);
     let settled: BTreeSet<NodeId> = in_turn.chain(failed).collect();
     alive(view).filter(|member| is_off(member, rollout)).map(id).filter(move |member| !settled.contains(member))
 }
@@ -46,21 +47,23 @@ pub(super) fn next_forward(view: &GroupView, rollout: &Rollout, me: NodeId) -> V
     }
     let limit = limit(view, rollout);
     let out = out(rollout);
+    // Whoever is out already takes nothing from the others when it begins; and while it is, they may have to wait.
+    if let Some(broken) = others.iter().find(|member| out.contains(*member)).filter(|_| rollout.in_turn.is_empty()) {
+        return vec![*broken];
+    }
     if canary {
-        return if out.iter().all(|member| *member == me) { vec![me] } else { Vec::new() };
+        let alone = rollout.in_turn.is_empty() && out.len() < limit;
+        return if alone { vec![me] } else { Vec::new() };
     }
     if rollout.turn_of(me).is_some() && leader != Some(me) {
         return Vec::new();
     }
     if others.is_empty() {
-        let alone = rollout.in_turn.is_empty() && out.iter().filter(|member| Some(**member) != leader).count() < limit;
+        let alone = rollout.in_turn.is_empty() && out.len() < limit;
         return leader.filter(|_| leader_waits && alone).into_iter().collect();
     }
-    // Whoever is out already takes nothing from the others when it begins.
-    let (broken, whole): (Vec<NodeId>, Vec<NodeId>) = others.into_iter().partition(|member| out.contains(member));
-    let room = limit.saturating_sub(out.len());
     let turns = TURNS_MAX.saturating_sub(rollout.in_turn.len());
-    broken.into_iter().chain(whole.into_iter().take(room)).take(turns).collect()
+    others.into_iter().take(limit.saturating_sub(out.len()).min(turns)).collect()
 }
 
 /// Who goes back next, one at a time, in the reverse order: the leader, the others, the updater.
@@ -127,7 +130,12 @@ pub(super) fn out(rollout: &Rollout) -> BTreeSet<NodeId> {
 
 /// Whether a member that failed is out. Where it is not to be put back, a person has accepted that it is.
 fn is_out(rollout: &Rollout, failure: &Failure) -> bool {
-    rollout.options.restore_failed && !failure.restored
+    rollout.options.restore_failed && matches!(failure.aftermath, Aftermath::Waits | Aftermath::Stuck)
+}
+
+/// Whether another turn forward is all that is left to try with a member.
+fn is_next_remedy(failure: &Failure) -> bool {
+    failure.again && failure.aftermath == Aftermath::Stuck
 }
 
 fn is_off(member: &MemberView, rollout: &Rollout) -> bool {

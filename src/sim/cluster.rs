@@ -10,13 +10,14 @@ use rand::{RngExt, SeedableRng};
 
 use crate::base::{GroupId, NodeId, Seat};
 use crate::node::{Command, CommandError, Done, GroupRules, Input, Node, NodeEvent, Note, Output};
-use crate::records::value::{NodeFacts, ServiceState, Topology};
+use crate::records::value::{NodeFacts, Strategy, Topology};
 use crate::ring::{ProbeOutcome, Profile, StreamError};
 
 use super::clock::{Clock, True, us};
 use super::host::{Host, Process, SOCKET_BUFFER};
 use super::invariants::{Holdings, Violation};
 use super::network::{Link, Network};
+use super::rollouts::Rollouts;
 use super::service::{FakeService, Script, ServiceEvent};
 use super::trace::Trace;
 
@@ -52,7 +53,7 @@ impl Default for ClusterConfig {
 
 /// Something that will happen on a machine.
 #[derive(Debug)]
-enum What {
+pub(super) enum What {
     Timer { timer: u64 },
     Datagram { from: usize, bytes: Bytes },
     StreamArrives { from: usize, request: u64, bytes: Bytes },
@@ -81,6 +82,7 @@ pub struct Cluster {
     pub(super) hosts: Vec<Host>,
     pub(super) network: Network,
     pub(super) holdings: Holdings,
+    pub(super) rollouts: Rollouts,
     pub(super) trace: Trace,
     pub(super) violation: Option<Violation>,
     /// Configs that a node acknowledged, by the write that makes them durable, until that is done.
@@ -116,7 +118,13 @@ impl Cluster {
     #[must_use]
     pub fn of_nodes(config: ClusterConfig) -> Self {
         let rules = GroupRules { min_members: 1, council_size: 1, replace_voter_after: Duration::from_secs(60) };
-        let script = Script { topology: Topology::Standalone, rules, start_time: Duration::ZERO, suitability: 0 };
+        let script = Script {
+            topology: Topology::Standalone,
+            strategy: Strategy::None,
+            rules,
+            start_time: Duration::ZERO,
+            suitability: 0,
+        };
         Self::new(ClusterConfig { services: false, ..config }, |_, _| script)
     }
 
@@ -133,7 +141,7 @@ impl Cluster {
                     skew_ms: rng.random_range(-500..=500),
                 };
                 let script = script(number, &mut rng);
-                Host::new(number, id, clock, FakeService::new(script))
+                Host::new(number, id, clock, FakeService::new(number, script))
             })
             .collect();
         let by_address = hosts.iter().enumerate().map(|(number, host)| (host.address, number)).collect();
@@ -144,6 +152,7 @@ impl Cluster {
             rng,
             hosts,
             holdings: Holdings::default(),
+            rollouts: Rollouts::default(),
             trace: Trace::default(),
             violation: None,
             pending_acks: BTreeMap::new(),
@@ -203,8 +212,18 @@ impl Cluster {
         entry.timer += 1;
         let epoch = entry.epoch;
         entry.epoch += 1;
+        entry.unseen.clear();
+        entry.said = None;
+        entry.service.orphan();
+        self.rollouts.forget_node(host);
         self.pending_acks.retain(|(of, at_epoch, _), _| *of != host || *at_epoch != epoch);
         self.reset_streams(host);
+    }
+
+    /// The power of a machine fails: what was not synced is lost, but for a prefix of it, and its service ends, too.
+    pub(super) fn cut_power(&mut self, host: usize) {
+        self.crash(host);
+        self.hosts[host].service.stop();
     }
 
     /// Ends the process on a machine in good order: all that it wrote is on disk, and its service is stopped.
@@ -227,11 +246,6 @@ impl Cluster {
             }
             other @ (Process::Dead | Process::Paused { .. }) => entry.process = other,
         }
-    }
-
-    /// Lets a service do something.
-    pub(super) fn service(&mut self, host: usize, event: ServiceEvent) {
-        self.schedule(0, host, None, What::Service(event));
     }
 
     /// Gives a command to a node, and notes it if the node refuses.
@@ -323,7 +337,7 @@ impl Cluster {
         self.hosts[host].node().map_or(0, alive)
     }
 
-    fn schedule(&mut self, after: True, host: usize, epoch: Option<u64>, what: What) {
+    pub(super) fn schedule(&mut self, after: True, host: usize, epoch: Option<u64>, what: What) {
         self.sequence += 1;
         self.queue.insert((self.at + after, self.sequence), Event { host, epoch, what });
     }
@@ -403,6 +417,7 @@ impl Cluster {
                 for input in rest.into_iter().chain(timers) {
                     self.input(host, input);
                 }
+                self.catch_up(host);
             }
             other @ (Process::Dead | Process::Running(_)) => entry.process = other,
         }
@@ -568,35 +583,13 @@ impl Cluster {
         self.input(host, Input::Persisted { write, ok });
     }
 
-    fn service_event(&mut self, host: usize, event: ServiceEvent) {
-        self.trace.fold(self.at, host, 6, &[]);
-        if let Some(after) = self.hosts[host].service.take(event) {
-            self.schedule(us(after), host, None, What::Service(ServiceEvent::Started));
-        }
-        let now = self.hosts[host].clock.now(self.at);
-        let (status, rules) = (self.hosts[host].service.status(now), self.hosts[host].service.script.rules);
-        if status.state != ServiceState::Loaded && self.config.services {
-            let publish = Command::Publish { group: fake_group(), status: Box::new(status), rules };
-            // A dead or stopped node hears it when it is back: see the ready event.
-            if self.command(host, publish).is_none() {
-                self.trace.say(self.at, &format!("service of node {host}: {event:?}, its node does not run"));
-            }
-        }
-    }
-
     fn node_event(&mut self, host: usize, event: NodeEvent) {
         match event {
             NodeEvent::Ready { alone } => {
                 self.trace.say(self.at, &format!("node {host} is ready{}", if alone { ", alone" } else { "" }));
                 self.service(host, ServiceEvent::RingReady);
             }
-            NodeEvent::Group(group) => {
-                let leader_known =
-                    self.hosts[host].node().is_some_and(|node| node.census().group(&group).leader.is_some());
-                if leader_known && self.hosts[host].service.waits_for_leader() {
-                    self.service(host, ServiceEvent::LeaderKnown);
-                }
-            }
+            NodeEvent::Group(group) => self.group_changed(host, &group),
             NodeEvent::Held { group, seat, term, until, renewal } => {
                 let until = self.hosts[host].clock.when(until);
                 if !renewal {
@@ -614,7 +607,7 @@ impl Cluster {
         }
     }
 
-    fn violate(&mut self, check: impl FnOnce(&mut Self) -> Result<(), Violation>) {
+    pub(super) fn violate(&mut self, check: impl FnOnce(&mut Self) -> Result<(), Violation>) {
         if let Err(violation) = check(self)
             && self.violation.is_none()
         {

@@ -8,11 +8,12 @@ use bytes::Bytes;
 
 use crate::base::NodeId;
 use crate::node::{Input, Node, NodeConfig};
+use crate::records::value::MemberStatus;
 use crate::ring::{Identity, Profile};
 
 use super::clock::{Clock, True};
 use super::disk::Disk;
-use super::service::FakeService;
+use super::service::{FakeService, ServiceEvent};
 
 /// The port that every simulated node uses.
 const PORT: u16 = 9638;
@@ -50,6 +51,10 @@ pub(super) struct Host {
     pub(super) failed_writes: BTreeSet<u64>,
     pub(super) writes_under_way: BTreeSet<u64>,
     pub(super) renewals: u64,
+    /// What happened to the service while the process was stopped, and it did not look.
+    pub(super) unseen: Vec<ServiceEvent>,
+    /// What was said of the service last.
+    pub(super) said: Option<MemberStatus>,
 }
 
 impl Host {
@@ -70,6 +75,8 @@ impl Host {
             failed_writes: BTreeSet::new(),
             writes_under_way: BTreeSet::new(),
             renewals: 0,
+            unseen: Vec::new(),
+            said: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::{GroupId, Seat, Term};
 
 use super::clock::True;
+use super::rollouts::RolloutViolation;
 
 /// An invariant does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,6 +108,9 @@ pub enum Violation {
         /// How many there were at that instant.
         events: u32,
     },
+    /// Something is wrong with a rollout.
+    #[error(transparent)]
+    Rollout(#[from] RolloutViolation),
     /// A config that was acknowledged is gone.
     #[error("config revision {revision}, acknowledged by node {node}, is gone")]
     ConfigLost {

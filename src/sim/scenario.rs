@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::base::Seat;
 use crate::node::GroupRules;
-use crate::records::value::{Health, Topology};
+use crate::records::value::{Health, Strategy, Topology};
 use crate::ring::Profile;
 
 use super::clock::{True, us};
@@ -53,8 +53,10 @@ pub struct Outcome {
 /// A run in which an invariant did not hold.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// The scenario, to run it again.
-    pub scenario: Scenario,
+    /// The source of its randomness.
+    pub seed: u64,
+    /// What to tell `scripts/sim` to run it again.
+    pub repeat: String,
     /// What did not hold.
     pub violation: Violation,
     /// The last events.
@@ -63,16 +65,11 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}: {}", self.scenario.seed, self.violation)?;
+        writeln!(f, "seed {}: {}", self.seed, self.violation)?;
         for line in &self.last {
             writeln!(f, "  {line}")?;
         }
-        let Scenario { seed, faults_for, .. } = self.scenario;
-        write!(f, "repeat it with: scripts/sim --seed {seed} --faults-for {}", faults_for.as_secs())?;
-        match self.scenario.hosts {
-            Some(hosts) => write!(f, " --hosts {hosts}"),
-            None => Ok(()),
-        }
+        write!(f, "repeat it with: scripts/sim {}", self.repeat)
     }
 }
 
@@ -86,7 +83,12 @@ impl Scenario {
         let ended = self.play(&mut cluster);
         // What was violated on the way comes first: the judgement may be no more than what follows from it.
         match cluster.violation.clone().or(ended.err()) {
-            Some(violation) => Err(Box::new(Failure { scenario: self, violation, last: cluster.trace.lines() })),
+            Some(violation) => {
+                let Self { seed, faults_for, .. } = self;
+                let hosts = self.hosts.map(|hosts| format!(" --hosts {hosts}")).unwrap_or_default();
+                let repeat = format!("--seed {seed} --faults-for {}{hosts}", faults_for.as_secs());
+                Err(Box::new(Failure { seed, repeat, violation, last: cluster.trace.lines() }))
+            }
             None => Ok(Outcome {
                 trace: cluster.trace.hash(),
                 events: cluster.events,
@@ -118,6 +120,7 @@ impl Scenario {
         };
         Cluster::new(config, |_, rng| Script {
             topology: Topology::Leader,
+            strategy: Strategy::None,
             rules,
             start_time: Duration::from_millis(rng.random_range(10..800)),
             suitability: rng.random_range(0..3),
@@ -136,7 +139,7 @@ impl Scenario {
             repairs.insert((begins, order()), Repair::Start(host));
         }
         let quiet = Duration::from_secs(rng.random_range(0..8));
-        self.acquaint(cluster, &mut repairs)?;
+        acquaint(cluster, &mut repairs)?;
         // Most often the first council is founded by then; with no quiet at all the first fault comes before it.
         let begins = cluster.elapsed() + quiet;
         let mut next_fault = us(begins);
@@ -164,70 +167,14 @@ impl Scenario {
         for repair in repairs.into_values().filter(|repair| matches!(repair, Repair::End { .. })) {
             repair.carry_out(cluster);
         }
-        self.heal(cluster);
+        heal(cluster);
         self.judge(cluster)
     }
 
-    /// Starts all nodes, and waits until each knows the service of every other.
-    ///
-    /// Nothing goes wrong until then: a council is founded by more than half of the members that are known, and two
-    /// halves of a ring that never heard of each other would each found one. What becomes of two such rings when they
-    /// meet is not simulated here.
-    fn acquaint(self, cluster: &mut Cluster, starts: &mut BTreeMap<(True, u64), Repair>) -> Result<(), Violation> {
-        while let Some(((at, _), start)) = starts.pop_first() {
-            cluster.run_until(Duration::from_micros(at));
-            start.carry_out(cluster);
-        }
-        let began = cluster.elapsed();
-        if cluster.run_while_not(began + HEALING, Cluster::is_acquainted) {
-            return Ok(());
-        }
-        Err(Violation::NotAcquainted { waited_ms: since(cluster, began) })
-    }
-
-    /// Everything works from now on.
-    fn heal(self, cluster: &mut Cluster) {
-        cluster.network.cut.clear();
-        cluster.network.link.loss_per_mille = cluster.network.link.loss_per_mille.min(20);
-        for host in 0..cluster.config.hosts {
-            cluster.hosts[host].disk.failing = false;
-            cluster.start(host);
-            cluster.service(host, ServiceEvent::Health(Health::Ok));
-        }
-        cluster.trace.say(cluster.at, "healed");
-    }
-
     fn judge(self, cluster: &mut Cluster) -> Result<(), Violation> {
-        let hosts = cluster.config.hosts;
         let healed = cluster.elapsed();
-        if !cluster.run_while_not(healed + HEALING, Cluster::is_whole) {
-            let node = (0..hosts).find(|host| cluster.sees_alive(*host) != hosts).unwrap_or_default();
-            let (alive, waited_ms) = (cluster.sees_alive(node), since(cluster, healed));
-            for (number, host) in cluster.hosts.iter().enumerate() {
-                let seen = cluster.node(node).and_then(|node| node.census().node(host.id));
-                let line =
-                    format!("node {node} sees node {number} ({:?}) {:?}", host.id, seen.map(|seen| seen.liveness));
-                cluster.trace.say(cluster.at, &line);
-            }
-            return Err(Violation::NotWhole { node, alive, all: hosts, waited_ms });
-        }
-        // The ring is whole, so whoever was paused is back: from here the seat may stay vacant for so long.
+        is_at_peace(cluster, healed)?;
         let is_whole = cluster.elapsed();
-        let patience = cluster.config.profile.lease_ttl() * VACANT_LEASES;
-        if !cluster.run_while_not(is_whole + patience, |cluster| cluster.leader().is_some()) {
-            let group = fake_group();
-            let why = cluster.node(0).map(|node| node.census().group(&group).election_why.clone()).unwrap_or_default();
-            let waited_ms = since(cluster, is_whole);
-            return Err(Violation::Vacant { group, seat: Seat::Leader, waited_ms, why });
-        }
-        let alike = |cluster: &Cluster| {
-            let digest = |host: usize| cluster.node(host).map(|node| node.records().digest());
-            (1..hosts).all(|host| digest(host) == digest(0))
-        };
-        if !cluster.run_while_not(is_whole + HEALING, alike) {
-            let waited_ms = since(cluster, is_whole);
-            return Err(Violation::RecordsDiffer { waited_ms, what: difference(cluster) });
-        }
         // Equal records are worth nothing if the views of them differ.
         if !cluster.run_while_not(cluster.elapsed() + HEALING, views_agree) {
             let waited_ms = since(cluster, is_whole);
@@ -248,7 +195,70 @@ impl Scenario {
     }
 }
 
-fn since(cluster: &Cluster, then: Duration) -> u64 {
+/// Starts all nodes, and waits until each knows the service of every other.
+///
+/// Nothing goes wrong until then: a council is founded by more than half of the members that are known, and two
+/// halves of a ring that never heard of each other would each found one. What becomes of two such rings when they
+/// meet is not simulated here.
+pub(super) fn acquaint(cluster: &mut Cluster, starts: &mut BTreeMap<(True, u64), Repair>) -> Result<(), Violation> {
+    while let Some(((at, _), start)) = starts.pop_first() {
+        cluster.run_until(Duration::from_micros(at));
+        start.carry_out(cluster);
+    }
+    let began = cluster.elapsed();
+    if cluster.run_while_not(began + HEALING, Cluster::is_acquainted) {
+        return Ok(());
+    }
+    Err(Violation::NotAcquainted { waited_ms: since(cluster, began) })
+}
+
+/// Everything works from now on.
+pub(super) fn heal(cluster: &mut Cluster) {
+    cluster.network.cut.clear();
+    cluster.network.link.loss_per_mille = cluster.network.link.loss_per_mille.min(20);
+    for host in 0..cluster.config.hosts {
+        cluster.hosts[host].disk.failing = false;
+        cluster.start(host);
+        cluster.service(host, ServiceEvent::Health(Health::Ok));
+    }
+    cluster.trace.say(cluster.at, "healed");
+}
+
+/// Waits until the ring is whole, its seat is filled, and all nodes know the same.
+pub(super) fn is_at_peace(cluster: &mut Cluster, healed: Duration) -> Result<(), Violation> {
+    let hosts = cluster.config.hosts;
+    if !cluster.run_while_not(healed + HEALING, Cluster::is_whole) {
+        let node = (0..hosts).find(|host| cluster.sees_alive(*host) != hosts).unwrap_or_default();
+        let (alive, waited_ms) = (cluster.sees_alive(node), since(cluster, healed));
+        for (number, host) in cluster.hosts.iter().enumerate() {
+            let seen = cluster.node(node).and_then(|node| node.census().node(host.id));
+            let line = format!("node {node} sees node {number} ({:?}) {:?}", host.id, seen.map(|seen| seen.liveness));
+            cluster.trace.say(cluster.at, &line);
+        }
+        return Err(Violation::NotWhole { node, alive, all: hosts, waited_ms });
+    }
+    // The ring is whole, so whoever was paused is back: from here the seat may stay vacant for so long.
+    let is_whole = cluster.elapsed();
+    let patience = cluster.config.profile.lease_ttl() * VACANT_LEASES;
+    let is_led = cluster.hosts.iter().any(|host| host.service.script.topology == Topology::Leader);
+    if is_led && !cluster.run_while_not(is_whole + patience, |cluster| cluster.leader().is_some()) {
+        let group = fake_group();
+        let why = cluster.node(0).map(|node| node.census().group(&group).election_why.clone()).unwrap_or_default();
+        let waited_ms = since(cluster, is_whole);
+        return Err(Violation::Vacant { group, seat: Seat::Leader, waited_ms, why });
+    }
+    let alike = |cluster: &Cluster| {
+        let digest = |host: usize| cluster.node(host).map(|node| node.records().digest());
+        (1..hosts).all(|host| digest(host) == digest(0))
+    };
+    if !cluster.run_while_not(is_whole + HEALING, alike) {
+        let waited_ms = since(cluster, is_whole);
+        return Err(Violation::RecordsDiffer { waited_ms, what: difference(cluster) });
+    }
+    Ok(())
+}
+
+pub(super) fn since(cluster: &Cluster, then: Duration) -> u64 {
     u64::try_from(cluster.elapsed().saturating_sub(then).as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -8,8 +8,8 @@ use super::time::Time;
 use crate::base::{GroupId, Hash, NodeId};
 use crate::census::{GroupView, MemberView};
 use crate::records::value::{
-    self as records, Batch, DesiredState, Health, OnFailure, OrderKind, RolloutStatus, Strategy, Target, TurnKind,
-    TurnPhase,
+    self as records, Aftermath, Batch, DesiredState, Health, OnFailure, OrderKind, RolloutStatus, Strategy, Target,
+    TurnKind, TurnPhase,
 };
 
 /// `GET /v1/groups/G/rollout`: how the last change reaches a group's members, whatever its strategy.
@@ -383,7 +383,7 @@ impl Rollout {
             address: address(failure.member),
             reason: failure.reason.clone(),
             output: failure.output.clone(),
-            restored: failure.restored,
+            restored: failure.aftermath == Aftermath::Restored,
         });
         Some(Self {
             id: rollout.id,

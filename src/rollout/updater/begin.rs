@@ -68,6 +68,7 @@ impl Next<'_> {
         };
         // Whoever is not what it was again is out until it has its turn in this one.
         obey::again(record);
+        obey::write_off(self.view, record);
         record.from = record.base().clone();
         record.to = self.view.target.clone();
         record.asked = self.view.asked;

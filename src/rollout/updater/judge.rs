@@ -1,7 +1,9 @@
 //! What became of the turns under way.
 
 use crate::census::Liveness;
-use crate::records::value::{Failure, Grant, OnFailure, Rollout, RolloutStatus, TurnKind, TurnPhase, TurnReport};
+use crate::records::value::{
+    Aftermath, Failure, Grant, OnFailure, Rollout, RolloutStatus, TurnKind, TurnPhase, TurnReport,
+};
 
 use super::super::action::RolloutNote;
 use super::next::Next;
@@ -38,11 +40,21 @@ enum End {
     Not,
     Done,
     Failed {
+        how: How,
         why: String,
         output: String,
     },
-    /// It never began.
+    /// It never began, or begins anew when its member is back.
     Withdrawn,
+}
+
+/// How it is known that a turn failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// The member said so, or said nothing although it can be reached.
+    Judged,
+    /// The member cannot be reached.
+    Lost,
 }
 
 impl Next<'_> {
@@ -52,7 +64,7 @@ impl Next<'_> {
             match self.end_of(record, &grant) {
                 End::Not => record.in_turn.push(grant),
                 End::Done => self.done(record, &grant),
-                End::Failed { why, output } => self.failed(record, &grant, why, output),
+                End::Failed { how, why, output } => self.failed(record, &grant, how, why, output),
                 End::Withdrawn => {
                     self.notes.push(RolloutNote::Withdrawn { rollout: record.id, member: grant.member });
                 }
@@ -67,7 +79,7 @@ impl Next<'_> {
         match report.map(|report| (report.phase, report)) {
             Some((TurnPhase::Done, _)) => return End::Done,
             Some((TurnPhase::Failed, report)) => {
-                return End::Failed { why: report.why.clone(), output: report.output.clone() };
+                return End::Failed { how: How::Judged, why: report.why.clone(), output: report.output.clone() };
             }
             Some((TurnPhase::Granted | TurnPhase::Fetching | TurnPhase::Applying | TurnPhase::Verifying, _)) | None => {
             }
@@ -92,9 +104,10 @@ impl Next<'_> {
                 return End::Withdrawn;
             }
             let why = "it did not say how its turn ended".to_owned();
-            return End::Failed { why, output: String::new() };
+            return End::Failed { how: How::Judged, why, output: String::new() };
         }
-        if watch.is_unbegun() {
+        // Putting a member back that is away begins anew when it returns.
+        if watch.is_unbegun() || grant.kind == TurnKind::Restore {
             return End::Withdrawn;
         }
         let lost_since = *watch.lost_since.get_or_insert(now);
@@ -111,7 +124,7 @@ impl Next<'_> {
             }
             None => "it is no member of the group any more".to_owned(),
         };
-        End::Failed { why, output: String::new() }
+        End::Failed { how: How::Lost, why, output: String::new() }
     }
 
     fn done(&mut self, record: &mut Rollout, grant: &Grant) {
@@ -121,40 +134,54 @@ impl Next<'_> {
             TurnKind::Forward => {}
             TurnKind::Restore | TurnKind::Back => {
                 for failure in record.failed.iter_mut().filter(|failure| failure.member == member) {
-                    failure.restored = true;
+                    failure.aftermath = Aftermath::Restored;
                 }
+                // From here on it waits like all others.
+                record.failed.retain(|failure| failure.member != member || !failure.again);
             }
         }
     }
 
-    fn failed(&mut self, record: &mut Rollout, grant: &Grant, why: String, output: String) {
+    fn failed(&mut self, record: &mut Rollout, grant: &Grant, how: How, why: String, output: String) {
         let (rollout, member, kind) = (record.id, grant.member, grant.kind);
         let why: String = why.chars().take(REASON_CHARS).collect();
         self.notes.push(RolloutNote::MemberFailed { rollout, member, kind, why: why.clone() });
         match kind {
             TurnKind::Forward => {
-                self.note_failure(record, grant, why.clone(), output);
+                self.note_failure(record, grant, why.clone(), output, Aftermath::Waits);
                 self.after_failure(record, format!("the turn of {} failed: {why}", member.short()));
             }
             TurnKind::Restore => {
+                let mut is_the_last_remedy = true;
                 for failure in record.failed.iter_mut().filter(|failure| failure.member == member) {
-                    failure.stuck = true;
+                    failure.aftermath = Aftermath::Stuck;
                     failure.reason = format!("{}; putting it back failed, too: {why}", failure.reason);
+                    is_the_last_remedy = !failure.again;
                 }
-                self.stop(record, format!("{} could not be put back: {why}", member.short()));
+                if is_the_last_remedy {
+                    self.stop(record, format!("{} could not be put back: {why}", member.short()));
+                }
             }
             TurnKind::Back => {
-                self.note_failure(record, grant, format!("going back failed: {why}"), output);
-                self.stop(record, format!("{} could not go back: {why}", member.short()));
+                let aftermath = match how {
+                    How::Judged => Aftermath::Stuck,
+                    How::Lost => Aftermath::WrittenOff,
+                };
+                self.note_failure(record, grant, format!("going back failed: {why}"), output, aftermath);
+                match how {
+                    How::Judged => self.stop(record, format!("{} could not go back: {why}", member.short())),
+                    // The others need not stay what they have to leave because one is away.
+                    How::Lost => {}
+                }
             }
         }
     }
 
-    fn note_failure(&self, record: &mut Rollout, grant: &Grant, reason: String, output: String) {
+    fn note_failure(&self, record: &mut Rollout, grant: &Grant, reason: String, output: String, aftermath: Aftermath) {
         record.failed.retain(|failure| failure.member != grant.member);
         let kept = record.failed.iter().filter(|failure| !failure.output.is_empty()).count() < OUTPUTS_KEPT;
         let output = if kept { bounded(output) } else { String::new() };
-        record.failed.push(Failure::new(grant.member, grant.turn, reason, output));
+        record.failed.push(Failure { aftermath, ..Failure::new(grant.member, grant.turn, reason, output) });
     }
 
     /// What follows from the failure of a turn forward.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::base::{Mono, NodeId, Now, Term, Wall};
 use crate::census::GroupView;
-use crate::records::value::{Grant, Rollout, RolloutStatus, TurnKind};
+use crate::records::value::{Aftermath, Grant, Rollout, RolloutStatus, TurnKind};
 
 use super::super::action::RolloutNote;
 use super::super::order;
@@ -167,11 +167,14 @@ impl<'a> Next<'a> {
         let members: Vec<NodeId> = record
             .failed
             .iter()
-            .filter(|failure| !failure.restored && !failure.stuck && !failure.again)
+            .filter(|failure| matches!(failure.aftermath, Aftermath::Waits | Aftermath::WrittenOff))
             .map(|failure| failure.member)
             .filter(|member| order::answers(self.view, *member) && record.turn_of(*member).is_none())
             .collect();
         for member in members {
+            for failure in record.failed.iter_mut().filter(|failure| failure.member == member) {
+                failure.aftermath = Aftermath::Waits;
+            }
             self.give(record, member, TurnKind::Restore);
         }
     }

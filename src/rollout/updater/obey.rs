@@ -1,7 +1,9 @@
 //! What a person wants of the rollout.
 
-use crate::records::value::{OrderKind, Rollout, RolloutStatus};
+use crate::census::GroupView;
+use crate::records::value::{Aftermath, OrderKind, Rollout, RolloutStatus};
 
+use super::super::order;
 use super::next::Next;
 
 impl Next<'_> {
@@ -12,6 +14,10 @@ impl Next<'_> {
             return;
         }
         record.obeyed = *time;
+        match order.what {
+            OrderKind::Resume | OrderKind::Retry | OrderKind::Rollback => write_off(self.view, record),
+            OrderKind::Pause | OrderKind::Abort => {}
+        }
         match order.what {
             OrderKind::Pause => self.pause(record),
             OrderKind::Resume => self.resume(record),
@@ -46,8 +52,7 @@ impl Next<'_> {
         }
     }
 
-    /// Those that failed get another turn. One that is not what it was again stays in the list, since it is out until
-    /// that turn; the others leave it.
+    /// Those that failed get another turn.
     fn retry(&self, record: &mut Rollout) {
         again(record);
         match record.status {
@@ -88,12 +93,21 @@ impl Next<'_> {
     }
 }
 
-/// Marks those that failed for another turn.
+/// Marks those that failed for another turn. Those that are not what they were are put back first: they are out until
+/// then.
 pub(super) fn again(record: &mut Rollout) {
     let restores = record.options.restore_failed;
-    record.failed.retain(|failure| restores && !failure.restored);
+    record.failed.retain(|failure| restores && failure.aftermath != Aftermath::Restored);
     for failure in &mut record.failed {
         failure.again = true;
-        failure.stuck = false;
+    }
+}
+
+/// A person goes on, who sees which members failed and do not answer: nobody waits for those any more.
+pub(super) fn write_off(view: &GroupView, record: &mut Rollout) {
+    for failure in &mut record.failed {
+        if failure.aftermath == Aftermath::Waits && !order::answers(view, failure.member) {
+            failure.aftermath = Aftermath::WrittenOff;
+        }
     }
 }
