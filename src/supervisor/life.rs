@@ -57,9 +57,6 @@ const WATCH_EVERY: Duration = Duration::from_secs(10);
 /// How long it may take to give one. Its turns take microseconds.
 const WATCH_LIMIT: Duration = Duration::from_secs(5);
 
-/// How many releases of each plan are kept that nobody needs.
-const KEEP_RELEASES: usize = 3;
-
 /// How the supervisor came to its end.
 #[derive(Debug, Default)]
 struct Ending {
@@ -110,7 +107,7 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
         settings: settings.clone(),
         ring: handle.clone(),
         feed: feed.clone(),
-        releases: NodeReleases::new(Arc::clone(&releases), blobs.clone(), handle.clone(), KEEP_RELEASES),
+        releases: NodeReleases::new(Arc::clone(&releases), blobs.clone(), handle.clone(), settings.keep_releases),
         blobs: blobs.clone(),
     });
     let end = CancellationToken::new();
