@@ -192,7 +192,8 @@ fn an_exit_a_launch_a_hook_a_rendering_and_a_plan_that_fail_fail_the_turn_at_onc
         rig.tell(Event::PlanRead(settings)).tell(Event::NothingToAdopt);
     };
     let rendered = || Event::Rendered(of(&to, "new", FOLLOWS));
-    let failures: [(&str, &dyn Fn(&mut Rig)); 7] = [
+    type Fail<'a> = &'a dyn Fn(&mut Rig);
+    let failures: [(&str, Fail<'_>); 7] = [
         ("plan.toml:1:1", &|rig| {
             rig.tell(Event::PlanFailed("plan.toml:1:1".to_owned())).tell(Event::NothingToAdopt);
         }),
