@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use serde_json::Value;
 use sup::release::{Limits, Requirement, SecretKey, Terms, Trust, TrustedKey, UnpackError, unpack};
@@ -18,8 +19,13 @@ struct Answer {
 
 /// Runs `sup` in a directory, knowing nothing of this machine's settings.
 fn sup(dir: &Path, args: &[&str]) -> Answer {
+    sup_from(dir, dir, args)
+}
+
+/// The same from another directory, with the settings of the first.
+fn sup_from(dir: &Path, here: &Path, args: &[&str]) -> Answer {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sup"));
-    command.args(args).current_dir(dir).env_clear().env("HOME", dir).env("SUP_CONFIG", dir.join("sup.toml"));
+    command.args(args).current_dir(here).env_clear().env("HOME", dir).env("SUP_CONFIG", dir.join("sup.toml"));
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Answer { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
@@ -76,7 +82,7 @@ fn a_plan_is_packed_into_the_same_file_from_anywhere() {
     let answer = sup(one.path(), &["plan", "pack", "web"]);
     assert!(answer.stdout.contains("next: sup update web.default"), "{}", answer.stdout);
     // From within the plan, too: the archive is not put into it.
-    let within = sup(&one.path().join("web"), &["plan", "pack"]);
+    let within = sup_from(one.path(), &one.path().join("web"), &["plan", "pack"]);
     assert!(within.stdout.contains(release), "{}{}", within.stdout, within.stderr);
     let into = sup(one.path(), &["plan", "pack", "web", "-o", "web/x.sup"]);
     assert_eq!(into.code, 2, "{}", into.stderr);
@@ -155,4 +161,29 @@ fn an_archive_that_another_program_made_is_refused() {
     let archive = fs::read(archive).unwrap();
     assert!(matches!(unpacked(&archive[..archive.len() / 2], &Trust::default()), Err(UnpackError::Truncated { .. })));
     assert!(matches!(unpacked(&[&archive[..], b"more"].concat(), &Trust::default()), Err(UnpackError::Garbage)));
+}
+
+#[test]
+#[ignore = "a measurement, of 50 MiB of which zstd makes a half"]
+fn how_fast_a_release_is_packed_and_unpacked() {
+    const MIB: usize = 50;
+    let dir = world();
+    let seed = sup::base::Hash::of(b"payload").as_bytes().repeat(MIB << 15);
+    // Every other block is its own: what payload is like, neither noise nor zeros.
+    let mut payload = seed[..MIB << 20].to_vec();
+    for (at, block) in payload.chunks_mut(1024).enumerate().step_by(2) {
+        let noise = (0..32_u32).flat_map(|part| *sup::base::Hash::of(format!("{at} {part}").as_bytes()).as_bytes());
+        block.iter_mut().zip(noise).for_each(|(byte, noise)| *byte = noise);
+    }
+    fs::write(dir.path().join("web/payload"), payload).unwrap();
+    let start = Instant::now();
+    let out = dir.path().join("x.sup");
+    let packed = sup::release::pack(&dir.path().join("web"), sup::release::Out::File(&out), None).unwrap();
+    let pack = start.elapsed();
+    let start = Instant::now();
+    let trust = Trust::default();
+    let terms = Terms { expected: Some(packed.id.manifest), limits: Limits::default(), trust: &trust };
+    unpack(fs::File::open(&out).unwrap(), &dir.path().join("there"), terms).unwrap();
+    let unpack = start.elapsed();
+    println!("{MIB} MiB, packed {} bytes: pack {pack:.2?}, unpack {unpack:.2?}", packed.bytes);
 }

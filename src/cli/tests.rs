@@ -500,6 +500,7 @@ Commands:
   shutdown  Stop the services of this node, leave the ring and end the supervisor
   dev       Run a whole ring on this machine, to try a plan
   plan      Write plans
+  release   Look after the releases of this node
 
 Options:
       --json            Print JSON
