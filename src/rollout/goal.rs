@@ -31,7 +31,7 @@
 use crate::base::NodeId;
 use crate::census::{ConfigView, Goal, GroupView, Turn, When};
 use crate::records::value::{
-    Grant, MemberStatus, Rollout, RolloutStatus, ServiceState, Strategy, Target, TurnKind, TurnPhase,
+    DesiredState, Grant, MemberStatus, Rollout, RolloutStatus, ServiceState, Strategy, Target, TurnKind, TurnPhase,
 };
 
 /// This node's own member, as far as its goal rests on it.
@@ -82,7 +82,9 @@ fn rolling(view: &GroupView, rollout: &Rollout, own: Own<'_>) -> (Vec<Target>, O
         let turn = Turn { rollout: rollout.id, number: grant.turn, kind: grant.kind, options: rollout.options };
         return (vec![target], Some(turn));
     }
-    if !runs(own.status) {
+    // One that is to be down does not run, and is what it is to be: it does not come up before its turn either.
+    let is_down = own.status.target.as_ref().is_some_and(|mine| mine.state == DesiredState::Down);
+    if !runs(own.status) && !is_down {
         return (at_start(view, rollout, own), None);
     }
     let failure = rollout.failed.iter().find(|failure| failed_in(own.status, rollout, failure.turn));

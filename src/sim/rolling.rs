@@ -193,17 +193,17 @@ fn is_at_rest(cluster: &Cluster) -> bool {
     let Some(node) = cluster.node(0) else { return false };
     let view = node.census().group(&fake_group());
     let Some((_, record)) = &view.rollout else { return view.asked == 0 };
-    let all_serve = |except: &dyn Fn(NodeId) -> bool, wanted: &Target| {
-        cluster.hosts.iter().filter(|host| !except(host.id)).all(|host| host.service.serves() == Some(wanted))
+    let all_are = |except: &dyn Fn(NodeId) -> bool, wanted: &Target| {
+        cluster.hosts.iter().filter(|host| !except(host.id)).all(|host| host.service.has_become(wanted))
     };
     let has_failed = |id: NodeId| record.failed.iter().any(|failure| failure.member == id);
     if !record.in_turn.is_empty() || cluster.rollouts.newest() != Some(record) {
         return false;
     }
     match record.status {
-        RolloutStatus::Done => record.to == view.target && all_serve(&has_failed, &record.to),
+        RolloutStatus::Done => record.to == view.target && all_are(&has_failed, &record.to),
         RolloutStatus::RolledBack => {
-            all_serve(&has_failed, &record.from)
+            all_are(&has_failed, &record.from)
                 || cluster.hosts.iter().all(|host| host.service.mine().is_some_and(|mine| *mine != record.to))
         }
         RolloutStatus::Halted => record.to == view.target && !record.why.is_empty() && !record.failed.is_empty(),

@@ -392,6 +392,11 @@ impl FakeService {
         self.mine.as_ref()
     }
 
+    /// Whether it goes by this, and nothing else runs: a process that has ended since is not the rollout's business.
+    pub(super) fn has_become(&self, wanted: &Target) -> bool {
+        self.mine.as_ref() == Some(wanted) && self.process.as_ref().is_none_or(|process| process.target == *wanted)
+    }
+
     /// Whether it serves, and what.
     pub(super) fn serves(&self) -> Option<&Target> {
         self.process.as_ref().filter(|_| self.is_ok()).map(|process| &process.target)

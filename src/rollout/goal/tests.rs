@@ -120,6 +120,15 @@ fn a_member_that_returns_starts_with_what_is_known_to_be_good_unless_it_had_its_
 }
 
 #[test]
+fn a_member_that_was_taken_down_does_not_come_up_before_its_turn() {
+    for status in [RolloutStatus::Running, RolloutStatus::Halted, RolloutStatus::Done] {
+        let mine = Target { state: DesiredState::Down, ..config("ancient") };
+        let own = MemberStatus { target: Some(mine.clone()), state: ServiceState::Down, ..MemberStatus::default() };
+        assert_eq!(told(&view(Strategy::Rolling, Some(rollout(status))), &own, None).target, mine, "{status:?}");
+    }
+}
+
+#[test]
 fn a_member_that_failed_on_what_the_others_are_starts_with_what_it_was() {
     let mut done = rollout(RolloutStatus::Done);
     done.failed.push(failure(9));
