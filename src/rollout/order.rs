@@ -51,16 +51,17 @@ pub(super) fn next_forward(view: &GroupView, rollout: &Rollout, me: NodeId) -> V
     if let Some(broken) = others.iter().find(|member| out.contains(*member)).filter(|_| rollout.in_turn.is_empty()) {
         return vec![*broken];
     }
+    let others_out = |but: NodeId| out.iter().filter(|member| **member != but).count();
     if canary {
-        let alone = rollout.in_turn.is_empty() && out.len() < limit;
+        let alone = rollout.in_turn.is_empty() && others_out(me) < limit;
         return if alone { vec![me] } else { Vec::new() };
     }
     if rollout.turn_of(me).is_some() && leader != Some(me) {
         return Vec::new();
     }
     if others.is_empty() {
-        let alone = rollout.in_turn.is_empty() && out.len() < limit;
-        return leader.filter(|_| leader_waits && alone).into_iter().collect();
+        let alone = |leader: &NodeId| leader_waits && rollout.in_turn.is_empty() && others_out(*leader) < limit;
+        return leader.filter(alone).into_iter().collect();
     }
     let turns = TURNS_MAX.saturating_sub(rollout.in_turn.len());
     others.into_iter().take(limit.saturating_sub(out.len()).min(turns)).collect()
