@@ -99,6 +99,7 @@ fn dispatch(cli: Cli, out: &mut Out<'_>) -> Outcome {
         Command::Logs(args) => ask(globals, out, async |client, out| logs::logs(client, out, &args).await),
         Command::Config(command) => ask(globals, out, async |client, out| match &command {
             ConfigCommand::Apply(args) => config::apply(client, out, args).await,
+            ConfigCommand::Diff(args) => config::diff(client, out, args).await,
             ConfigCommand::Show(args) => config::show(client, out, args).await,
             ConfigCommand::History(args) => config::history(client, out, &args.group).await,
             ConfigCommand::Rollback(args) => config::rollback(client, out, args).await,

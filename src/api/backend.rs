@@ -9,10 +9,10 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::problem::Problem;
 use super::shape::{
-    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Event,
-    Explanation, FileApplied, FileHistory, Files, Group, Groups, HealthReport, LogLine, LogsRequest, Members, Node,
-    Release, ReleaseAdded, Releases, ReleasesRemoved, RollbackRequest, RolloutReport, Service, Services, StartRequest,
-    Started, Target, UnsetRequest,
+    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, ConfigPreview, DesiredRequest,
+    Event, Explanation, FileApplied, FileHistory, Files, Group, Groups, HealthReport, LogLine, LogsRequest, Members,
+    Node, Release, ReleaseAdded, Releases, ReleasesRemoved, RollbackRequest, RolloutReport, Service, Services,
+    StartRequest, Started, Target, UnsetRequest,
 };
 use crate::base::{FileName, GroupId, Name};
 use crate::records::value::OrderKind;
@@ -131,6 +131,13 @@ pub trait Backend: Clone + Send + Sync + 'static {
         group: &GroupId,
         request: ApplyRequest,
     ) -> impl Future<Output = Result<ConfigApplied, Problem>> + Send;
+
+    /// Validates a config, and says what it would change. Nothing is changed.
+    fn preview_config(
+        &self,
+        group: &GroupId,
+        request: ApplyRequest,
+    ) -> impl Future<Output = Result<ConfigPreview, Problem>> + Send;
 
     /// A revision of a group's config; the one in force if none is named.
     fn config(&self, group: &GroupId, revision: Option<&str>) -> impl Future<Output = Result<Config, Problem>> + Send;

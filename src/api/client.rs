@@ -17,10 +17,10 @@ pub use lines::{Events, LogLines};
 
 use super::problem::Problem;
 use super::shape::{
-    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Explanation,
-    FileApplied, FileHistory, Files, Group, Groups, LogsRequest, Members, Node, Release, ReleaseAdded, Releases,
-    ReleasesRemoved, RollbackRequest, RolloutReport, Service, Services, StartRequest, Started, Target, UnknownKeys,
-    UnsetRequest, order_word,
+    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, ConfigPreview, DesiredRequest,
+    Explanation, FileApplied, FileHistory, Files, Group, Groups, LogsRequest, Members, Node, Release, ReleaseAdded,
+    Releases, ReleasesRemoved, RollbackRequest, RolloutReport, Service, Services, StartRequest, Started, Target,
+    UnknownKeys, UnsetRequest, order_word,
 };
 use crate::base::{FileName, GroupId, Name};
 use crate::records::value::OrderKind;
@@ -236,13 +236,18 @@ impl Client {
     ///
     /// See [`Self::node`].
     pub async fn apply_config(&self, group: &GroupId, request: ApplyRequest) -> Answer<ConfigApplied> {
-        let unknown = match request.unknown {
-            UnknownKeys::Refuse => None,
-            UnknownKeys::Allow => Some("allow"),
-        };
-        let query = [("expect", request.expect.as_deref()), ("unknown-keys", unknown)];
-        let path = with_query(format!("/v1/groups/{group}/config"), &query);
+        let path = apply_path(format!("/v1/groups/{group}/config"), &request);
         transport::call(&self.endpoint, Method::PUT, &path, "application/toml", request.toml.into()).await
+    }
+
+    /// [`Backend::preview_config`](super::Backend::preview_config).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn preview_config(&self, group: &GroupId, request: ApplyRequest) -> Answer<ConfigPreview> {
+        let path = apply_path(format!("/v1/groups/{group}/config/preview"), &request);
+        transport::call(&self.endpoint, Method::POST, &path, "application/toml", request.toml.into()).await
     }
 
     /// [`Backend::rollback_config`](super::Backend::rollback_config).
@@ -375,6 +380,14 @@ fn file_path(group: &GroupId, name: &FileName) -> String {
     let mut path = format!("/v1/groups/{group}/files/");
     encode(name.as_str(), &mut path);
     path
+}
+
+fn apply_path(path: String, request: &ApplyRequest) -> String {
+    let unknown = match request.unknown {
+        UnknownKeys::Refuse => None,
+        UnknownKeys::Allow => Some("allow"),
+    };
+    with_query(path, &[("expect", request.expect.as_deref()), ("unknown-keys", unknown)])
 }
 
 /// The path with those of the parameters that have a value.

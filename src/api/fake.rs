@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Client, Endpoint};
 use super::server::{Limits, bind_unix, serve_unix};
 use super::shape::{
-    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, Council, DesiredRequest,
-    DesiredView, Event, EventKind, Explanation, File, FileApplied, FileHistory, FileRevision, Files, Group,
-    GroupMember, Groups, HealthReport, Holder, LogLine, LogStream, LogsRequest, Member, MemberProgress,
-    MemberServiceState, MemberState, Members, Node, Release, ReleaseAdded, ReleaseFile, Releases, ReleasesRemoved,
-    Revision, RevisionStatus, RollbackRequest, RolloutMember, RolloutOptions, RolloutReport, Service, Services,
-    Standing, StartRequest, Started, Target, TargetView, Time, UnsetRequest, order_word,
+    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigChange, ConfigHistory, ConfigPreview,
+    Council, DesiredRequest, DesiredView, Event, EventKind, Explanation, File, FileApplied, FileDiff, FileHistory,
+    FileRevision, Files, Group, GroupMember, Groups, HealthReport, Holder, LogLine, LogStream, LogsRequest, Member,
+    MemberName, MemberProgress, MemberServiceState, MemberState, Members, Node, Release, ReleaseAdded, ReleaseFile,
+    Releases, ReleasesRemoved, Revision, RevisionStatus, RollbackRequest, RolloutMember, RolloutOptions, RolloutReport,
+    Service, Services, Standing, StartRequest, Started, Target, TargetView, Time, UnsetRequest, order_word,
 };
 use super::{Backend, Changes, Lines, Place, Problem, ProblemKind, Upload};
 use crate::base::{FileName, GroupId, Hash, Name, NodeId, Term, Wall};
@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub asked: Vec<String>,
     pub group: Group,
     pub rollout: RolloutReport,
+    /// The text of the revision before the one in force.
+    pub old_toml: String,
     /// Whether what is set is something new.
     pub changes: bool,
     pub service: Service,
@@ -160,6 +162,7 @@ impl Fake {
             group: group(),
             rollout: rollout(),
             changes: true,
+            old_toml: "port = 6379\n".into(),
             service,
             health: Health::Ok,
             refusal: None,
@@ -397,10 +400,34 @@ impl Backend for Fake {
         Ok(self.applied())
     }
 
+    async fn preview_config(&self, group: &GroupId, request: ApplyRequest) -> Result<ConfigPreview, Problem> {
+        self.change_asked_for(format!("preview {group} {request:?}")).await?;
+        let name = |n| MemberName { node_id: node_id(n), address: format!("127.0.0.{n}:9638") };
+        let diff = "--- config/redis.conf\n+++ config/redis.conf\n@@ -1 +1 @@\n-port 6379\n+port 1\n";
+        Ok(ConfigPreview {
+            group: group.clone(),
+            plan: "core/redis/7.0.15".into(),
+            revision: Some("2-1a2b3c4d".into()),
+            changes: vec![
+                ConfigChange {
+                    members: vec![name(2), name(3)],
+                    files: vec![FileDiff { path: "config/redis.conf".into(), diff: diff.into() }],
+                    error: None,
+                },
+                ConfigChange { members: vec![name(4)], files: Vec::new(), error: Some("redis.conf:1: no".into()) },
+            ],
+            unchanged: Vec::new(),
+            away: Vec::new(),
+            layers_known_of: Some(name(2)),
+        })
+    }
+
     async fn config(&self, group: &GroupId, revision: Option<&str>) -> Result<Config, Problem> {
         self.known(group)?;
         let revision = revision.unwrap_or("2-1a2b3c4d").to_owned();
-        Ok(Config { group: group.clone(), revision: Some(revision), toml: "port = 6379\n".into() })
+        let is_old = revision == "1-00000000";
+        let toml = if is_old { self.state().old_toml.clone() } else { "port = 6379\n".into() };
+        Ok(Config { group: group.clone(), revision: Some(revision), toml })
     }
 
     async fn config_history(&self, group: &GroupId) -> Result<ConfigHistory, Problem> {

@@ -23,7 +23,8 @@ pub(super) fn group(census: &Census, group: &GroupId) -> GroupView {
         change: entry.council_change.clone(),
     });
     (view.election, view.election_why) = election(census, entry, &Seat::Leader, topology == Topology::Leader);
-    (view.update_election, _) = election(census, entry, &Seat::Updater, strategy == Strategy::Rolling);
+    (view.update_election, view.update_election_why) =
+        election(census, entry, &Seat::Updater, strategy == Strategy::Rolling);
     view.leader = holder(census, entry, &Seat::Leader, view.election);
     view.updater = holder(census, entry, &Seat::Updater, view.update_election);
     view.config = history::current(&entry.configs)

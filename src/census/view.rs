@@ -135,6 +135,8 @@ pub struct GroupView {
     pub leader: Option<SeatView>,
     /// The election of the updater.
     pub update_election: ElectionState,
+    /// Why there is no updater, for a person; empty while there is one or none is sought.
+    pub update_election_why: String,
     /// The last updater heard of.
     pub updater: Option<SeatView>,
     /// The council.
@@ -173,6 +175,7 @@ impl GroupView {
             election_why: String::new(),
             leader: None,
             update_election: ElectionState::None,
+            update_election_why: String::new(),
             updater: None,
             council: None,
             config: None,

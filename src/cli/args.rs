@@ -201,9 +201,11 @@ pub(super) struct LogsArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
     /// Validate a config, and put it in force on all members
-    Apply(ApplyArgs),
+    Apply(Box<ApplyArgs>),
     /// Print the config in force, or an earlier revision
     Show(ShowArgs),
+    /// Show what is different between two revisions
+    Diff(DiffArgs),
     /// Show the revisions that are kept
     History(GroupArgs),
     /// Put an earlier revision in force again
@@ -287,8 +289,26 @@ pub(super) struct ApplyArgs {
     /// Take keys that the plan does not know
     #[arg(long)]
     pub allow_unknown: bool,
+    /// Only show which files it would change on each member, and how
+    #[arg(long, conflicts_with_all = ["no_wait", "timeout"])]
+    pub dry_run: bool,
     #[command(flatten)]
-    pub patience: Patience,
+    pub patience: ConfigPatience,
+    #[command(flatten)]
+    pub options: OptionsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// Which group, such as redis.default
+    #[arg(value_name = "GROUP")]
+    pub group: GroupId,
+    /// From which revision [default: the one before]
+    #[arg(value_name = "FROM")]
+    pub from: Option<String>,
+    /// To which revision [default: the one in force]
+    #[arg(value_name = "TO")]
+    pub to: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -313,7 +333,7 @@ pub(super) struct RollbackArgs {
     #[arg(long, value_name = "REV")]
     pub expect: Option<String>,
     #[command(flatten)]
-    pub patience: Patience,
+    pub patience: ConfigPatience,
 }
 
 #[derive(Debug, Args)]
@@ -325,7 +345,18 @@ pub(super) struct UnsetArgs {
     #[arg(long, value_name = "REV")]
     pub expect: Option<String>,
     #[command(flatten)]
-    pub patience: Patience,
+    pub patience: ConfigPatience,
+}
+
+/// How long to wait for a config, which may take its time where members change one after the other.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ConfigPatience {
+    /// Do not wait until it is done
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to wait [default: 60s; 1h where members change one after the other]
+    #[arg(long, value_name = "TIME", value_parser = period::parse, conflicts_with = "no_wait")]
+    pub timeout: Option<Duration>,
 }
 
 /// How long to wait for what may take long by its nature.

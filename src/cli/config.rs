@@ -1,56 +1,146 @@
 //! `sup config`.
 
+mod preview;
+
 use std::io::{IsTerminal, Read};
 use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use similar::TextDiff;
 
 use super::act::did_you_mean;
-use super::args::{ApplyArgs, Patience, RollbackArgs, ShowArgs, UnsetArgs};
+use super::args::{ApplyArgs, ConfigPatience, DiffArgs, RollbackArgs, ShowArgs, UnsetArgs};
 use super::failure::{Failure, Outcome};
 use super::out::{Out, Tone};
+use super::progress::{End, Since, Sought, Wants, follow};
+use super::rollout::{interrupted, options_in_words};
 use super::start::explained;
 use super::table::{Cell, Table};
+use super::update::{failed, later, members};
 use super::watch::{Progress, Watch};
 use crate::api::client::Client;
 use crate::api::shape::{
-    ApplyRequest, ConfigApplied, GroupMember, MemberServiceState, MemberState, RevisionStatus, RollbackRequest, Target,
-    UnknownKeys, UnsetRequest,
+    ApplyRequest, ConfigApplied, DesiredRequest, GroupMember, MemberServiceState, MemberState, RevisionStatus,
+    RollbackRequest, Target, UnknownKeys, UnsetRequest,
 };
 use crate::api::{ExitStatus, Place, Problem, ProblemKind};
 use crate::base::GroupId;
 use crate::base::limits::CONFIG_BYTES;
+use crate::records::value::Strategy;
 
+/// How long one waits for a config that all members render at once.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one waits for one that they render one after the other.
+const ROLLING_PATIENCE: Duration = Duration::from_secs(3600);
 /// The name of standard input.
 const STDIN: &str = "-";
 
 pub(super) async fn apply(client: &Client, out: &mut Out<'_>, args: &ApplyArgs) -> Outcome {
+    let group = &args.group;
     let toml = read(&args.file)?;
     let unknown = if args.allow_unknown { UnknownKeys::Allow } else { UnknownKeys::Refuse };
     let request = ApplyRequest { toml: toml.clone(), expect: args.expect.clone(), unknown };
-    let watch = Watch::open(client, Some(&args.group), args.patience.timeout).await?;
-    match client.apply_config(&args.group, request).await {
-        Ok(applied) => done(client, out, watch, &args.patience, &applied).await,
+    if args.dry_run {
+        let preview = client.preview_config(group, request).await;
+        let preview = refusal(client, group, &args.file, &toml, preview).await?;
+        out.result(&preview, |out| preview::print(&preview, out))?;
+        return Ok(ExitStatus::Done);
+    }
+    let waiting = Waiting::begin(client, group, &args.patience).await?;
+    let change = args.options.change();
+    if !change.is_empty() {
+        // What is refused changes nothing, these included.
+        let checked = client.preview_config(group, request.clone()).await;
+        refusal(client, group, &args.file, &toml, checked).await?;
+        let request = DesiredRequest { options: change, ..DesiredRequest::default() };
+        client.set_desired(group, &request).await?;
+        let options = client.rollout(group).await?.options;
+        out.notice(format_args!("changes of {group} from now on: {}", options_in_words(&options)))?;
+    }
+    let applied = client.apply_config(group, request).await;
+    let applied = refusal(client, group, &args.file, &toml, applied).await?;
+    waiting.done(client, out, &applied).await
+}
+
+/// What was refused, told with the places in the text that was typed.
+async fn refusal<T>(
+    client: &Client,
+    group: &GroupId,
+    file: &Path,
+    toml: &str,
+    answer: Result<T, Problem>,
+) -> Result<T, Failure> {
+    match answer {
+        Ok(answer) => Ok(answer),
         Err(problem) if problem.kind == ProblemKind::InvalidConfig => {
-            Err(Failure::InText(in_file(problem, &args.file), toml))
+            Err(Failure::InText(in_file(problem, file), toml.to_owned()))
         }
-        Err(problem) => Err(named(client, &args.group, problem).await),
+        Err(problem) => Err(named(client, group, problem).await),
     }
 }
 
 pub(super) async fn rollback(client: &Client, out: &mut Out<'_>, args: &RollbackArgs) -> Outcome {
     let request = RollbackRequest { revision: args.revision.clone(), expect: args.expect.clone() };
-    let watch = Watch::open(client, Some(&args.group), args.patience.timeout).await?;
+    let waiting = Waiting::begin(client, &args.group, &args.patience).await?;
     match client.rollback_config(&args.group, &request).await {
-        Ok(applied) => done(client, out, watch, &args.patience, &applied).await,
+        Ok(applied) => waiting.done(client, out, &applied).await,
         Err(problem) => Err(named(client, &args.group, problem).await),
     }
 }
 
 pub(super) async fn unset(client: &Client, out: &mut Out<'_>, args: &UnsetArgs) -> Outcome {
-    let watch = Watch::open(client, Some(&args.group), args.patience.timeout).await?;
+    let waiting = Waiting::begin(client, &args.group, &args.patience).await?;
     match client.unset_config(&args.group, &UnsetRequest { expect: args.expect.clone() }).await {
-        Ok(applied) => done(client, out, watch, &args.patience, &applied).await,
+        Ok(applied) => waiting.done(client, out, &applied).await,
         Err(problem) => Err(named(client, &args.group, problem).await),
     }
+}
+
+/// What is different between two revisions, as a program reads it.
+#[derive(Serialize)]
+struct Difference<'a> {
+    group: &'a GroupId,
+    from: Option<&'a str>,
+    to: Option<&'a str>,
+    diff: &'a str,
+}
+
+pub(super) async fn diff(client: &Client, out: &mut Out<'_>, args: &DiffArgs) -> Outcome {
+    let group = &args.group;
+    let history = match client.config_history(group).await {
+        Ok(history) => history.revisions,
+        Err(problem) => return Err(named(client, group, problem).await),
+    };
+    let to = match (&args.to, history.first()) {
+        (Some(to), _) => Some(to.clone()),
+        (None, first) => first.map(|revision| revision.revision.clone()),
+    };
+    let from = match &args.from {
+        Some(from) => Some(from.clone()),
+        // Before the first one there were the plan's defaults: no text at all.
+        None => {
+            history.iter().find(|revision| Some(&revision.revision) == to.as_ref()).and_then(|to| to.parent.clone())
+        }
+    };
+    let mut texts = Vec::new();
+    for revision in [&from, &to] {
+        texts.push(match revision {
+            Some(revision) => client.config(group, Some(revision)).await?.toml,
+            None => String::new(),
+        });
+    }
+    let shown = |revision: &Option<String>| revision.clone().unwrap_or_else(|| "the plan's defaults".to_owned());
+    let (from_shown, to_shown) = (shown(&from), shown(&to));
+    let diff = TextDiff::from_lines(&texts[0], &texts[1]).unified_diff().header(&from_shown, &to_shown).to_string();
+    let difference = Difference { group, from: from.as_deref(), to: to.as_deref(), diff: &diff };
+    out.result(&difference, |out| {
+        if diff.is_empty() {
+            return out.line(format_args!("{from_shown} and {to_shown} say the same"));
+        }
+        preview::print_diff(&diff, out)
+    })?;
+    Ok(ExitStatus::Done)
 }
 
 pub(super) async fn show(client: &Client, out: &mut Out<'_>, args: &ShowArgs) -> Outcome {
@@ -98,28 +188,58 @@ pub(super) async fn history(client: &Client, out: &mut Out<'_>, group: &GroupId)
     Ok(ExitStatus::Done)
 }
 
-/// Waits until all members that run have the revision, and says so.
-async fn done(
-    client: &Client,
-    out: &mut Out<'_>,
-    mut watch: Watch,
-    patience: &Patience,
-    applied: &ConfigApplied,
-) -> Outcome {
-    let ConfigApplied { group, revision, changed, .. } = applied;
-    let verb = if *changed { "has" } else { "has already" };
-    if patience.no_wait {
-        out.result(applied, |out| out.line(format_args!("{group} {verb} config {revision}")))?;
-    } else {
-        let members = watch.until(out, async || is_rendered(client, group, revision).await).await;
-        let members = members.map_err(|failure| explained(failure, group))?;
-        out.result(applied, |out| {
-            out.line(format_args!("{group} {verb} config {revision}, in force on {members} members"))
-        })?;
+/// The wait for a config, begun before it is applied.
+struct Waiting {
+    watch: Watch,
+    strategy: Strategy,
+    no_wait: bool,
+}
+
+impl Waiting {
+    async fn begin(client: &Client, group: &GroupId, patience: &ConfigPatience) -> Result<Self, Failure> {
+        let strategy = match client.rollout(group).await {
+            Ok(report) => report.strategy,
+            // A group may have its config before it has members.
+            Err(problem) if problem.kind == ProblemKind::UnknownGroup => Strategy::None,
+            Err(problem) => return Err(problem.into()),
+        };
+        let timeout = patience.timeout.unwrap_or(match strategy {
+            Strategy::Rolling => ROLLING_PATIENCE,
+            Strategy::AtOnce | Strategy::None => PATIENCE,
+        });
+        Ok(Self { watch: Watch::open(client, Some(group), timeout).await?, strategy, no_wait: patience.no_wait })
     }
-    let undo = if applied.previous.is_some() { "rollback" } else { "unset" };
-    out.next(format_args!("sup config history {group}; to undo it: sup config {undo} {group}"))?;
-    Ok(ExitStatus::Done)
+
+    /// Waits until all members that run have the revision, and says so.
+    async fn done(mut self, client: &Client, out: &mut Out<'_>, applied: &ConfigApplied) -> Outcome {
+        let ConfigApplied { group, revision, changed, .. } = applied;
+        let verb = if *changed { "has" } else { "has already" };
+        match (self.no_wait, self.strategy) {
+            (true, _) => out.result(applied, |out| out.line(format_args!("{group} {verb} config {revision}")))?,
+            (false, Strategy::Rolling) => {
+                let since = if *changed { applied.asked } else { 0 };
+                let sought = Sought { since: Since::Asked(since), wants: Wants::Config(revision.clone()) };
+                match follow(client, out, &mut self.watch, group, &sought).await? {
+                    End::Interrupted => return interrupted(out, group),
+                    End::Failed(report, problem) => return failed(out, &report, problem),
+                    End::Done(report) => out.result(applied, |out| {
+                        let (members, later) = (members(&report), later(&report));
+                        out.line(format_args!("{group} {verb} config {revision}, in force on {members}{later}"))
+                    })?,
+                }
+            }
+            (false, Strategy::AtOnce | Strategy::None) => {
+                let members = self.watch.until(out, async || is_rendered(client, group, revision).await).await;
+                let members = members.map_err(|failure| explained(failure, group))?;
+                out.result(applied, |out| {
+                    out.line(format_args!("{group} {verb} config {revision}, in force on {members} members"))
+                })?;
+            }
+        }
+        let undo = if applied.previous.is_some() { "rollback" } else { "unset" };
+        out.next(format_args!("sup config history {group}; to undo it: sup config {undo} {group}"))?;
+        Ok(ExitStatus::Done)
+    }
 }
 
 /// Whether all members that run have rendered the revision; one that is replaced meanwhile never will be.

@@ -9,10 +9,10 @@ use super::rollout::strategy;
 use super::table::{Cell, Table};
 use crate::api::ExitStatus;
 use crate::api::client::Client;
-use crate::api::shape::{Group, GroupMember, Holder, MemberState, Target};
+use crate::api::shape::{Group, GroupMember, Holder, MemberState, Rollout, Target, status_word};
 use crate::base::{GroupId, NodeId};
 use crate::census::ElectionState;
-use crate::records::value::{DesiredState, Topology};
+use crate::records::value::{DesiredState, RolloutStatus, Topology};
 
 pub(super) async fn list(client: &Client, out: &mut Out<'_>) -> Outcome {
     let groups = client.groups().await?;
@@ -21,7 +21,7 @@ pub(super) async fn list(client: &Client, out: &mut Out<'_>) -> Outcome {
             out.line("no group yet")?;
             return out.next("sup start PLAN");
         }
-        let mut table = Table::new(["GROUP", "TOPOLOGY", "SERVING", "LEADER", "TERM", "CONFIG"]);
+        let mut table = Table::new(["GROUP", "TOPOLOGY", "SERVING", "LEADER", "TERM", "RELEASE", "CONFIG", "ROLLOUT"]);
         for group in &groups.groups {
             let short = group.members_serving < group.members_total;
             let serving = format!("{}/{}", group.members_serving, group.members_total);
@@ -31,7 +31,9 @@ pub(super) async fn list(client: &Client, out: &mut Out<'_>) -> Outcome {
                 Cell::toned(if short { Tone::Uneasy } else { Tone::Good }, serving),
                 leader_cell(group),
                 group.leader.as_ref().map_or_else(String::new, |leader| leader.term.to_string()).into(),
+                group.desired.release.clone().unwrap_or_default().into(),
                 group.desired.config_revision.clone().unwrap_or_default().into(),
+                rollout_cell(group),
             ]);
         }
         table.print(out)
@@ -57,8 +59,15 @@ fn print(group: &Group, out: &mut Out<'_>) -> io::Result<()> {
         DesiredState::Down => out.paint(Tone::Uneasy, "down"),
     };
     out.line(format_args!("desired   {desired}"))?;
+    let release = group.desired.release.as_deref().unwrap_or("the plan that each member was started with");
+    out.line(format_args!("release   {release}"))?;
     let config = group.desired.config_revision.as_deref().unwrap_or("the plan's defaults");
     out.line(format_args!("config    {config}"))?;
+    if let Some(rollout) = &group.rollout {
+        let (tone, text) = rollout_in_words(rollout);
+        let text = out.paint(tone, &text);
+        out.line(format_args!("rollout   {text}"))?;
+    }
     if group.topology == Topology::Leader {
         let leader = leader(group, out);
         out.line(format_args!("leader    {leader}"))?;
@@ -71,8 +80,29 @@ fn print(group: &Group, out: &mut Out<'_>) -> io::Result<()> {
     table(group, members).print(out)
 }
 
-fn table(group: &Group, members: &[GroupMember]) -> Table<8> {
-    let mut table = Table::new(["MEMBER", "STATE", "HEALTH", "ROLE", "CONFIG", "PID", "RESTARTS", "WHY"]);
+/// A rollout in a line: how it stands, and with how many members.
+pub(super) fn rollout_in_words(rollout: &Rollout) -> (Tone, String) {
+    let tone = match rollout.status {
+        RolloutStatus::Running | RolloutStatus::Done if rollout.failed.is_empty() => Tone::Good,
+        RolloutStatus::Running | RolloutStatus::Done | RolloutStatus::Paused | RolloutStatus::RollingBack => {
+            Tone::Uneasy
+        }
+        RolloutStatus::Halted | RolloutStatus::RolledBack | RolloutStatus::Aborted => Tone::Bad,
+    };
+    let counts = [
+        (rollout.done.len(), "done"),
+        (rollout.in_turn.len(), "in turn"),
+        (rollout.waiting.len(), "waiting"),
+        (rollout.failed.len(), "failed"),
+    ];
+    let counts: Vec<String> =
+        counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let colon = if counts.is_empty() { "" } else { ": " };
+    (tone, format!("{} {}{colon}{}", rollout.id, status_word(rollout.status), counts.join(", ")))
+}
+
+fn table(group: &Group, members: &[GroupMember]) -> Table<9> {
+    let mut table = Table::new(["MEMBER", "STATE", "HEALTH", "ROLE", "RELEASE", "CONFIG", "PID", "RESTARTS", "WHY"]);
     for member in members {
         let role = match (group.topology, member.leader) {
             (Topology::Leader, true) => "leader",
@@ -88,6 +118,7 @@ fn table(group: &Group, members: &[GroupMember]) -> Table<8> {
             state,
             Cell::toned(health_tone(member.health), health_word(member.health)),
             role.into(),
+            member.release.as_str().into(),
             member.config_revision.clone().unwrap_or_default().into(),
             member.pid.map_or_else(String::new, |pid| pid.to_string()).into(),
             member.restarts.to_string().into(),
@@ -112,6 +143,17 @@ fn leader(group: &Group, out: &Out<'_>) -> String {
         (None, "") => out.paint(Tone::Uneasy, "not known yet"),
         (Some(known), state) => format!("{}; last {known}", out.paint(tone, &format!("{state}{why}"))),
         (None, state) => out.paint(tone, &format!("{state}{why}")),
+    }
+}
+
+/// A rollout that is not over; what is over and well is no news.
+fn rollout_cell(group: &Group) -> Cell {
+    match &group.rollout {
+        Some(rollout) if rollout.status != RolloutStatus::Done || !rollout.failed.is_empty() => {
+            let (tone, text) = rollout_in_words(rollout);
+            Cell::toned(tone, text)
+        }
+        Some(_) | None => "".into(),
     }
 }
 

@@ -68,8 +68,8 @@ async fn groups_show_who_serves_and_who_leads() {
     let served = served();
     let ended = sup(&served, &["groups"]).await;
     let expected = "\
-GROUP          TOPOLOGY  SERVING  LEADER          TERM  CONFIG
-redis.default  leader    3/3      127.0.0.3:9638  7     2-1a2b3c4d
+GROUP          TOPOLOGY  SERVING  LEADER          TERM  RELEASE  CONFIG      ROLLOUT
+redis.default  leader    3/3      127.0.0.3:9638  7     -        2-1a2b3c4d
 ";
     assert_eq!((ended.code, ended.out.as_str()), (0, expected));
 }
@@ -82,14 +82,15 @@ async fn a_group_is_shown_with_its_leader_and_members() {
 group     redis.default
 topology  leader, updates none
 desired   up
+release   the plan that each member was started with
 config    2-1a2b3c4d
 leader    127.0.0.3:9638 (term 7)
 council   127.0.0.2:9638, 127.0.0.3:9638, 127.0.0.4:9638
 
-MEMBER          STATE  HEALTH  ROLE      CONFIG  PID   RESTARTS  WHY
-127.0.0.2:9638  up     ok      follower  -       1002  0
-127.0.0.3:9638  up     ok      leader    -       1003  0
-127.0.0.4:9638  up     ok      follower  -       1004  0
+MEMBER          STATE  HEALTH  ROLE      RELEASE       CONFIG  PID   RESTARTS  WHY
+127.0.0.2:9638  up     ok      follower  redis/7.0.15  -       1002  0
+127.0.0.3:9638  up     ok      leader    redis/7.0.15  -       1003  0
+127.0.0.4:9638  up     ok      follower  redis/7.0.15  -       1004  0
 ";
     assert_eq!((ended.code, ended.out.as_str()), (0, expected));
 
@@ -98,6 +99,17 @@ MEMBER          STATE  HEALTH  ROLE      CONFIG  PID   RESTARTS  WHY
         state.group.election_why = "2 of 3 voters are missing".into();
         state.group.members.as_mut().unwrap()[2].node_state = MemberState::Down;
     });
+    served.fake.change(|state| {
+        state.group.desired.release = Some("redis/7.2/cdcdcdcdcdcd".into());
+        state.group.rollout = rolling::halted(true).rollout;
+    });
+    let ended = sup(&served, &["group", "show", "redis.default"]).await;
+    let lines =
+        "release   redis/7.2/cdcdcdcdcdcd\nconfig    2-1a2b3c4d\nrollout   7 halted: 1 done, 1 waiting, 1 failed\n";
+    assert!(ended.out.contains(lines), "{}", ended.out);
+    let ended = sup(&served, &["groups"]).await;
+    let line = "redis/7.2/cdcdcdcdcdcd  2-1a2b3c4d  7 halted: 1 done, 1 waiting, 1 failed\n";
+    assert!(ended.out.ends_with(line), "{}", ended.out);
     let ended = sup(&served, &["group", "show", "redis.default"]).await;
     let leader = "leader    no quorum: 2 of 3 voters are missing; last 127.0.0.3:9638 (term 7)";
     assert!(ended.out.contains(leader), "{}", ended.out);
@@ -262,6 +274,7 @@ async fn a_start_that_cannot_run_fails_with_the_reason() {
 #[tokio::test]
 async fn apply_waits_until_all_members_have_rendered_it() {
     let served = served();
+    served.fake.change(|state| state.rollout.strategy = Strategy::None);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("redis.toml");
     std::fs::write(&file, "port = 6380\n").unwrap();
@@ -529,6 +542,7 @@ fn the_usage_of_each_command_is_what_it_was() {
         (&["logs"], "sup logs [OPTIONS] <SVC>"),
         (&["config", "apply"], "sup config apply [OPTIONS] <GROUP> [FILE]"),
         (&["config", "show"], "sup config show [OPTIONS] <GROUP> [REV]"),
+        (&["config", "diff"], "sup config diff [OPTIONS] <GROUP> [FROM] [TO]"),
         (&["config", "history"], "sup config history [OPTIONS] <GROUP>"),
         (&["config", "rollback"], "sup config rollback [OPTIONS] <GROUP> [REV]"),
         (&["config", "unset"], "sup config unset [OPTIONS] <GROUP>"),
@@ -803,4 +817,101 @@ async fn an_order_that_is_refused_is_exit_code_4() {
         let ended = sup(&served, &["rollout", order, "redis.default", "--no-wait"]).await;
         assert_eq!((ended.code, ended.out.as_str()), (4, ""), "{order}");
     }
+}
+
+#[tokio::test]
+async fn a_config_of_a_rolling_group_is_followed_through_its_rollout() {
+    let served = served();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("redis.toml");
+    std::fs::write(&file, "port = 6380\n").unwrap();
+    let with_config = |mut report: RolloutReport| {
+        report.rollout.as_mut().unwrap().to.config_revision = Some("3-5e6f7a8b".into());
+        report.rollout.as_mut().unwrap().from.release = Some("redis/7.2/cdcdcdcdcdcd".into());
+        report
+    };
+    let reports = [rolling::running(1, Some((1, TurnPhase::Applying))), rolling::done()].map(with_config);
+    let task = {
+        let fake = served.fake.clone();
+        tokio::spawn(async move {
+            while !fake.asked().iter().any(|asked| asked.starts_with("apply ")) {
+                tokio::task::yield_now().await;
+            }
+            for report in reports {
+                let looks = || fake.asked().iter().filter(|asked| asked.starts_with("rollout ")).count();
+                let before = looks();
+                fake.change(|state| state.rollout = report);
+                while looks() == before {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        })
+    };
+    let ended = sup(&served, &["config", "apply", "redis.default", file.to_str().unwrap()]).await;
+    let expected = "\
+redis.default has config 3-5e6f7a8b, in force on all 3 members
+next: sup config history redis.default; to undo it: sup config rollback redis.default
+";
+    assert_eq!((ended.code, ended.out.as_str()), (0, expected), "{}", ended.err);
+    assert!(ended.err.starts_with("rollout 7: config 2-1a2b3c4d -> 3-5e6f7a8b\n"), "{}", ended.err);
+    task.await.unwrap();
+    served.fake.change(|state| state.rollout = with_config(rolling::halted(true)));
+    let ended = sup(&served, &["config", "apply", "redis.default", file.to_str().unwrap()]).await;
+    assert_eq!(ended.code, 1, "{}", ended.err);
+    assert!(ended.err.contains("rollout 7 of redis.default is halted: 127.0.0.3:9638 failed"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_each_file_and_changes_nothing() {
+    let served = served();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("redis.toml");
+    std::fs::write(&file, "port = 1\n").unwrap();
+    let args = ["config", "apply", "redis.default", file.to_str().unwrap(), "--dry-run"];
+    let ended = sup(&served, &args).await;
+    let expected = "\
+127.0.0.2:9638, 127.0.0.3:9638
+--- config/redis.conf
++++ config/redis.conf
+@@ -1 +1 @@
+-port 6379
++port 1
+
+127.0.0.4:9638
+  does not render: redis.conf:1: no
+
+rendered with core/redis/7.0.15, against 2-1a2b3c4d; nothing was changed
+note: user.toml and environment were read on 127.0.0.2:9638 only; what those of other nodes set stays set there
+";
+    assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (0, expected, ""));
+    assert!(!served.fake.asked().iter().any(|asked| asked.starts_with("apply")));
+    let ended = sup(&served, &[&args[..], &["--json"]].concat()).await;
+    let preview: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(preview["changes"][0]["files"][0]["path"], "config/redis.conf");
+}
+
+#[tokio::test]
+async fn options_of_a_config_that_is_refused_are_not_stored() {
+    let served = served();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("redis.toml");
+    std::fs::write(&file, "port = 1\n").unwrap();
+    served.fake.change(|state| state.refusal = Some(invalid_config()));
+    let ended = sup(&served, &["config", "apply", "redis.default", file.to_str().unwrap(), "--batch", "2"]).await;
+    assert_eq!(ended.code, 4, "{}", ended.err);
+    assert!(!served.fake.asked().iter().any(|asked| asked.starts_with("desired")), "{:?}", served.fake.asked());
+}
+
+#[tokio::test]
+async fn two_revisions_are_compared() {
+    let ended = sup(&served(), &["config", "diff", "redis.default"]).await;
+    assert_eq!((ended.code, ended.out.as_str()), (0, "1-00000000 and 2-1a2b3c4d say the same\n"), "{}", ended.err);
+    let ended = sup(&served(), &["config", "diff", "redis.default", "--json"]).await;
+    let diff: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!((&diff["from"], &diff["diff"]), (&"1-00000000".into(), &"".into()));
+    let served = served();
+    served.fake.change(|state| state.old_toml = "port = 1\n".into());
+    let ended = sup(&served, &["config", "diff", "redis.default", "1-00000000"]).await;
+    let expected = "--- 1-00000000\n+++ 2-1a2b3c4d\n@@ -1 +1 @@\n-port = 1\n+port = 6379\n";
+    assert_eq!((ended.code, ended.out.as_str()), (0, expected), "{}", ended.err);
 }

@@ -12,7 +12,10 @@ use crate::api::client::Client;
 use crate::api::shape::{Group, GroupMember, MemberServiceState, MemberState, status_word};
 use crate::api::{ExitStatus, ProblemKind};
 use crate::census::ElectionState;
-use crate::records::value::{Health, RolloutStatus, Topology};
+use crate::records::value::{Health, RolloutStatus, Strategy, Topology};
+
+/// A change was asked for, and no updater has begun with it.
+const NOT_TAKEN_UP: &str = "the last change has yet to be taken up";
 
 /// What a group is waited for to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,15 +131,14 @@ fn no_release(group: &Group, wanted: &str) -> Option<String> {
 
 fn no_rest(group: &Group) -> Option<String> {
     match &group.rollout {
-        // The newest change may not have been taken up yet.
-        Some(rollout) if rollout.asked < group.desired.asked => {
-            Some("the last change has yet to be taken up".to_owned())
-        }
-        Some(rollout) if rollout.status != RolloutStatus::Done => {
+        Some(rollout) if rollout.is_done_with(&group.desired) => None,
+        Some(rollout) if rollout.status == RolloutStatus::Done => Some(NOT_TAKEN_UP.to_owned()),
+        Some(rollout) => {
             let colon = if rollout.why.is_empty() { "" } else { ": " };
             Some(format!("rollout {} is {}{colon}{}", rollout.id, status_word(rollout.status), rollout.why))
         }
-        Some(_) | None => None,
+        None if group.strategy == Strategy::Rolling && group.desired.asked > 0 => Some(NOT_TAKEN_UP.to_owned()),
+        None => None,
     }
 }
 

@@ -5,9 +5,11 @@
 //! | `shapes` | services of this node as the API shows them |
 //! | `configs` | configs, checked against the plan of a service that runs here |
 //! | `files` | files, taken in and shown |
+//! | `preview` | what a config would change, file by file |
 //! | `logs` | the output of a service and of its hooks, as one stream |
 //! | `releases` | the releases of this node, and who needs them |
-//! | `rollouts` | releases and options set, orders given, and why a rollout stands still |
+//! | `rollouts` | releases and options set, orders given |
+//! | `standing` | why a rollout stands as it does |
 //! | `explain` | why things are as they are, in sentences |
 //! | `metrics` | numbers for Prometheus |
 
@@ -16,10 +18,13 @@ mod explain;
 mod files;
 mod logs;
 mod metrics;
+mod preview;
 mod releases;
 mod rollouts;
 mod shapes;
+mod standing;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -30,10 +35,10 @@ use super::ringloop::{AskError, Gauges, RingHandle};
 use super::services::{Loaded, Services};
 use super::settings::{ListenHttp, Peer, Settings};
 use crate::api::shape::{
-    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, DesiredRequest, Explanation,
-    FileApplied, FileHistory, Files, Group, Groups, HealthReport, LogsRequest, Member, Members, Node as NodeShape,
-    Release, ReleaseAdded, Releases, ReleasesRemoved, RollbackRequest, RolloutReport, Scope, Service,
-    Services as ServicesShape, StartRequest, Started, Target, UnsetRequest,
+    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, ConfigPreview, DesiredRequest,
+    Explanation, FileApplied, FileHistory, Files, Group, Groups, HealthReport, LogsRequest, Member, Members,
+    Node as NodeShape, Release, ReleaseAdded, Releases, ReleasesRemoved, RollbackRequest, RolloutReport, Scope,
+    Service, Services as ServicesShape, StartRequest, Started, Target, UnsetRequest,
 };
 use crate::api::{Backend, Changes, Lines, Problem, ProblemKind, Upload};
 use crate::base::{FileName, GroupId, Name, NodeId, Now};
@@ -98,6 +103,12 @@ impl Supervisor {
     async fn view(&self, group: &GroupId) -> Result<Arc<GroupView>, Problem> {
         let known = self.known(group).await?;
         if known.heard_of { Ok(known.view) } else { Err(unknown_group(group)) }
+    }
+
+    /// The groups that a plan's binds stand for, as this node knows them.
+    async fn bound(&self, binds: Vec<(Name, GroupId)>) -> Result<BTreeMap<Name, Arc<GroupView>>, Problem> {
+        self.look(move |node| binds.into_iter().map(|(name, group)| (name, node.census().group(&group))).collect())
+            .await
     }
 
     async fn shape(&self, loaded: &Loaded, detail: shapes::Detail) -> Result<Service, Problem> {
@@ -291,9 +302,13 @@ impl Backend for Supervisor {
     }
 
     async fn apply_config(&self, group: &GroupId, request: ApplyRequest) -> Result<ConfigApplied, Problem> {
-        configs::check(&self.0.services, group, &request).await?;
+        configs::check(self, group, &request).await?;
         let command = Command::ApplyConfig { group: group.clone(), toml: request.toml, expect: request.expect };
         self.config_command(group, command).await
+    }
+
+    async fn preview_config(&self, group: &GroupId, request: ApplyRequest) -> Result<ConfigPreview, Problem> {
+        configs::preview(self, group, request).await
     }
 
     async fn config(&self, group: &GroupId, revision: Option<&str>) -> Result<Config, Problem> {

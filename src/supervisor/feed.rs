@@ -170,7 +170,8 @@ impl Feed {
     }
 
     fn take_rollout_note(&self, group: &GroupId, note: &RolloutNote) {
-        let tell = |member: Option<NodeId>, message: String| self.tell(EventKind::Group, Some(group), member, message);
+        let tell =
+            |member: Option<NodeId>, message: String| self.tell(EventKind::Rollout, Some(group), member, message);
         let turn = |kind: TurnKind| match kind {
             TurnKind::Forward => "the new state",
             TurnKind::Restore | TurnKind::Back => "what it was before",

@@ -33,6 +33,7 @@ use super::settings::{ListenHttp, Settings};
 use super::{advertise, clock};
 use crate::api::server::{self, Limits, bind_unix};
 use crate::api::shape::{EventKind, StartRequest};
+use crate::base::NodeId;
 use crate::blob::{BlobStore, Blobs, BlobsConfig, Sources};
 use crate::census::Liveness;
 use crate::net::{Opened, Transport, holder};
@@ -102,7 +103,7 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
     let facts = facts(&settings, identity, &hostname);
     let services = Services::new(Common {
         me: identity.id,
-        sys: Arc::new(sys(&facts, identity)),
+        sys: Arc::new(sys(&facts, identity.id)),
         sup_bin: std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()),
         settings: settings.clone(),
         ring: handle.clone(),
@@ -260,10 +261,11 @@ fn facts(settings: &Settings, me: Identity, hostname: &str) -> NodeFacts {
     }
 }
 
-fn sys(facts: &NodeFacts, me: Identity) -> SysContext {
+/// What templates see of a node.
+pub(super) fn sys(facts: &NodeFacts, id: NodeId) -> SysContext {
     SysContext {
         version: facts.version.clone(),
-        member_id: me.id.to_string(),
+        member_id: id.to_string(),
         ip: facts.ip.clone(),
         hostname: facts.hostname.clone(),
         gossip_ip: facts.ip.clone(),

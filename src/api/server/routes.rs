@@ -66,6 +66,7 @@ pub(super) fn router<B: Backend>(backend: B, limits: Limits, door: Door, stop: C
         .route("/v1/groups/{group}/desired", put(groups::desired::<B>))
         .route("/v1/groups/{group}/config", get(config::show::<B>).put(config::apply::<B>).delete(config::unset::<B>))
         .route("/v1/groups/{group}/config/history", get(config::history::<B>))
+        .route("/v1/groups/{group}/config/preview", post(config::preview::<B>))
         .route("/v1/groups/{group}/config/rollback", post(config::rollback::<B>))
         .route("/v1/groups/{group}/files", get(files::list::<B>))
         .route("/v1/groups/{group}/files/{name}/history", get(files::history::<B>))

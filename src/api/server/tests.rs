@@ -117,6 +117,12 @@ async fn every_path_that_changes_something_reaches_the_backend() {
         ),
         (
             "POST",
+            "/v1/groups/redis.default/config/preview?expect=none",
+            "port = 1\n",
+            r#"preview redis.default ApplyRequest { toml: "port = 1\n", expect: Some("none"), unknown: Refuse }"#,
+        ),
+        (
+            "POST",
             "/v1/groups/redis.default/config/rollback",
             r#"{"revision":"1-00000000"}"#,
             r#"rollback redis.default RollbackRequest { revision: Some("1-00000000"), expect: None }"#,

@@ -43,6 +43,57 @@ pub struct ConfigApplied {
     pub asked: u64,
 }
 
+/// `POST /v1/groups/G/config/preview?expect=REV&unknown-keys=allow`, the TOML as the body: what it would change. Nothing
+/// is changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigPreview {
+    /// The group.
+    pub group: GroupId,
+    /// The plan that it was rendered with, `origin/name/version`.
+    pub plan: String,
+    /// The revision in force, which it was compared with; none for the plan's defaults.
+    pub revision: Option<String>,
+    /// What would change. Members with the same changes are together.
+    pub changes: Vec<ConfigChange>,
+    /// The members of which no file would change.
+    pub unchanged: Vec<MemberName>,
+    /// The members whose nodes do not answer: they would render it when they are back.
+    pub away: Vec<MemberName>,
+    /// The member whose `user.toml` and environment were taken into account: that of the node that was asked. Those of
+    /// other nodes are not known there, and keep what they set.
+    pub layers_known_of: Option<MemberName>,
+}
+
+/// What a config would change of some members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigChange {
+    /// The members.
+    pub members: Vec<MemberName>,
+    /// The files that would change.
+    pub files: Vec<FileDiff>,
+    /// Why nothing can be rendered for them, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How a file would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDiff {
+    /// Its path below the service's directory.
+    pub path: String,
+    /// The unified diff.
+    pub diff: String,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberName {
+    /// The node that it runs on.
+    pub node_id: NodeId,
+    /// Where that node is reached.
+    pub address: String,
+}
+
 /// `GET /v1/groups/G/config`: one revision's text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {

@@ -35,6 +35,8 @@ pub enum EventKind {
     Seat,
     /// A service of this node changed its state.
     Service,
+    /// A rollout that this node drives came further, or did not.
+    Rollout,
     /// The supervisor has something to say.
     Log,
     /// Some notices were lost because the reader was slow: everything is to be looked at again.
@@ -53,6 +55,7 @@ impl EventKind {
             Self::Group => "group",
             Self::Seat => "seat",
             Self::Service => "service",
+            Self::Rollout => "rollout",
             Self::Log => "log",
             Self::Missed => "missed",
             Self::Other => "other",

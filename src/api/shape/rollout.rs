@@ -365,6 +365,14 @@ impl TargetView {
 }
 
 impl Rollout {
+    /// Whether it is done, and has brought all that the group should be.
+    #[must_use]
+    pub fn is_done_with(&self, desired: &DesiredView) -> bool {
+        let DesiredView { release, config_revision, state, asked: _ } = desired;
+        let TargetView { release: to_release, config_revision: to_config, state: to_state } = &self.to;
+        self.status == RolloutStatus::Done && (release, config_revision, state) == (to_release, to_config, to_state)
+    }
+
     /// The rollout of a group; none if it never had one.
     #[must_use]
     pub fn of(view: &GroupView) -> Option<Self> {

@@ -45,6 +45,11 @@ fn lines(spec: &Spec, before: Option<&Snapshot>, now: &Snapshot) -> Vec<String> 
     if let (true, Some(leader)) = (changed_leader, &now.leader) {
         lines.push(format!("{} is led by {}, term {}", spec.group, leader.address, leader.term));
     }
+    let was_on_its_way = before.and_then(|before| before.rollout.as_ref());
+    if was_on_its_way != now.rollout.as_ref() {
+        let rollout = now.rollout.as_deref().unwrap_or("done, with all members");
+        lines.push(format!("rollout of {}: {rollout}", spec.group));
+    }
     let was_healthy = before.is_some_and(|before| before.missing.is_none());
     match &now.missing {
         None if !was_healthy || changed_leader => {
@@ -92,6 +97,16 @@ mod tests {
             addresses: Vec::new(),
             min_members: 3,
         }
+    }
+
+    #[test]
+    fn a_rollout_is_one_line_per_step_and_so_is_its_end() {
+        let mut under_way = ring(3);
+        under_way.rollout = Some("7 running: 1 done, 1 in turn, 1 waiting".into());
+        let expected = ["rollout of demo.default: 7 running: 1 done, 1 in turn, 1 waiting"];
+        assert_eq!(lines(&spec(), Some(&ring(3)), &under_way), expected);
+        let expected = ["rollout of demo.default: done, with all members"];
+        assert_eq!(lines(&spec(), Some(&under_way), &ring(3)), expected);
     }
 
     #[test]

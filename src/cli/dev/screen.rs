@@ -85,6 +85,9 @@ fn lines(spec: &Spec, snapshot: &Snapshot, facts: &Facts) -> Vec<String> {
     if let Some(leader) = &snapshot.leader {
         lines.push(format!("leader   {} (term {})", leader.address, leader.term));
     }
+    if let Some(rollout) = &snapshot.rollout {
+        lines.push(format!("rollout  {rollout}"));
+    }
     lines.push(String::new());
     lines.extend(table(snapshot).lines(paint));
     let hints = [

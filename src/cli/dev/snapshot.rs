@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::super::group::rollout_in_words;
 use super::super::wait::{self, Condition};
 use super::nodes::{Nodes, Process, Spec};
 use crate::api::shape::{Group, MemberServiceState, Service};
 use crate::base::Term;
-use crate::records::value::{Health, Topology};
+use crate::records::value::{Health, RolloutStatus, Topology};
 
 /// All of it, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -17,6 +18,8 @@ pub(super) struct Snapshot {
     pub nodes: Vec<NodeShot>,
     /// Who leads, where somebody does.
     pub leader: Option<LeaderShot>,
+    /// What is on its way through the group, where something is or did not arrive.
+    pub rollout: Option<String>,
     /// What keeps the ring from being healthy; none if it is.
     pub missing: Option<String>,
 }
@@ -108,7 +111,11 @@ impl Snapshot {
                 few.or_else(|| wait::missing(group, &Condition::Healthy))
             }
         };
-        Self { nodes, leader, missing }
+        let rollout = group.and_then(|group| group.rollout.as_ref()).filter(|rollout| {
+            rollout.status != RolloutStatus::Done || !rollout.failed.is_empty() || !rollout.in_turn.is_empty()
+        });
+        let rollout = rollout.map(|rollout| rollout_in_words(rollout).1);
+        Self { nodes, leader, rollout, missing }
     }
 }
 
@@ -153,7 +160,7 @@ pub(super) mod tests {
         });
         let leader = (up == 3).then(|| LeaderShot { address: "127.0.0.3".into(), term: Term(1) });
         let missing = (up < 3).then(|| format!("{} of 3 nodes do not run the service yet", 3 - up));
-        Snapshot { nodes: nodes.collect(), leader, missing }
+        Snapshot { nodes: nodes.collect(), leader, rollout: None, missing }
     }
 
     #[test]

@@ -58,7 +58,8 @@ impl Sought {
     /// The rollout that the change is part of; none before it has begun.
     fn answer<'a>(&self, report: &'a RolloutReport) -> Option<&'a Rollout> {
         report.rollout.as_ref().filter(|rollout| match self.since {
-            Since::Asked(asked) => rollout.asked >= asked,
+            // Where what is wanted is what there is already, nothing is taken up.
+            Since::Asked(asked) => rollout.asked >= asked || rollout.is_done_with(&report.desired),
             Since::Obeyed(given) => rollout.obeyed >= given,
         })
     }

@@ -1,8 +1,13 @@
-//! The part of JSON Schema that `config.schema.json` may use: `type`, `properties`, `required`, `enum`, `minimum`,
-//! `maximum`, `additionalProperties` (true, false or a schema) and `items`.
+//! The part of JSON Schema that `config.schema.json` may use: `type`, `enum`, `const`; `properties`, `required`,
+//! `additionalProperties` (true, false or a schema); `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`;
+//! `pattern`, `minLength`, `maxLength`; `items`, `minItems`, `maxItems`.
+//!
+//! A pattern is searched for in the text, as JSON Schema has it: one that is to fit the whole text says `^` and `$`.
+//! Its classes such as `\d` mean ASCII, and it has neither look-around nor references back, so that no text takes long.
 //!
 //! Other keywords that say something are refused when the plan is loaded, rather than silently not checked.
 
+use regex_lite::{Regex, RegexBuilder};
 use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -11,8 +16,26 @@ use crate::plan::complaint::{Complaint, Complaints, Source, nearest};
 use crate::plan::reader::with_article;
 
 /// Keywords that are checked.
-const CHECKED: [&str; 8] =
-    ["type", "properties", "required", "enum", "minimum", "maximum", "additionalProperties", "items"];
+const CHECKED: [&str; 16] = [
+    "type",
+    "properties",
+    "required",
+    "enum",
+    "const",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "pattern",
+    "minLength",
+    "maxLength",
+    "additionalProperties",
+    "items",
+    "minItems",
+    "maxItems",
+];
+/// Most memory that a pattern takes once it is compiled, in bytes.
+const PATTERN_BYTES: usize = 256 * 1024;
 /// Keywords that say nothing about what is allowed.
 const NOTES: [&str; 7] = ["$schema", "$id", "$comment", "title", "description", "default", "examples"];
 /// The names of types.
@@ -44,7 +67,17 @@ fn check_node(node: &Json, path: &str, complain: &mut dyn FnMut(&str, String)) {
             "properties" => value.is_object(),
             "required" => value.as_array().is_some_and(|names| names.iter().all(Json::is_string)),
             "enum" => value.is_array(),
-            "minimum" | "maximum" => value.is_number(),
+            "const" => true,
+            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => value.is_number(),
+            "minLength" | "maxLength" | "minItems" | "maxItems" => value.is_u64(),
+            "pattern" => match value.as_str().map(pattern) {
+                None => false,
+                Some(Ok(_)) => true,
+                Some(Err(why)) => {
+                    complain(path, format!("the pattern {value} cannot be used: {why}"));
+                    continue;
+                }
+            },
             "additionalProperties" | "items" => value.is_object() || value.is_boolean(),
             other if NOTES.contains(&other) => true,
             other => {
@@ -68,6 +101,11 @@ fn check_node(node: &Json, path: &str, complain: &mut dyn FnMut(&str, String)) {
             check_node(child, &format!("{path}/{keyword}"), complain);
         }
     }
+}
+
+/// A pattern, ready to be searched for.
+fn pattern(text: &str) -> Result<Regex, String> {
+    RegexBuilder::new(text).size_limit(PATTERN_BYTES).build().map_err(|error| error.to_string())
 }
 
 /// The types that a node allows; none if it does not say.
@@ -151,13 +189,20 @@ fn fit(
         let allowed = allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         complain(format!("`{path}` is one of {allowed}"));
     }
+    if let Some(only) = node.get("const")
+        && *only != json(inner)
+    {
+        complain(format!("`{path}` is {only}"));
+    }
     if let Some(number) = json(inner).as_f64() {
-        if let Some(least) = node.get("minimum").and_then(Json::as_f64).filter(|least| number < *least) {
-            complain(format!("`{path}` is at least {least}"));
-        }
-        if let Some(most) = node.get("maximum").and_then(Json::as_f64).filter(|most| number > *most) {
-            complain(format!("`{path}` is at most {most}"));
-        }
+        fit_number(node, number).into_iter().for_each(|limit| complain(format!("`{path}` is {limit}")));
+    }
+    if let DeValue::String(text) = inner {
+        fit_text(node, text).into_iter().for_each(|rule| complain(format!("`{path}` {rule}")));
+    }
+    if let DeValue::Array(items) = inner {
+        let count = outside(node, "minItems", "maxItems", items.len());
+        count.into_iter().for_each(|limit| complain(format!("`{path}` has {limit} items")));
     }
     if let (DeValue::Array(items), Some(child)) = (inner, node.get("items")) {
         for (at, item) in items.iter().enumerate() {
@@ -168,6 +213,40 @@ fn fit(
         let table = Spanned::new(value.span(), table.clone());
         fit_table(node, path, &table, defaults, source, complaints);
     }
+}
+
+/// The limits that a number is beyond.
+fn fit_number(node: &Json, number: f64) -> Vec<String> {
+    let limit = |keyword: &str| node.get(keyword).and_then(Json::as_f64);
+    [
+        limit("minimum").filter(|least| number < *least).map(|least| format!("at least {least}")),
+        limit("maximum").filter(|most| number > *most).map(|most| format!("at most {most}")),
+        limit("exclusiveMinimum").filter(|below| number <= *below).map(|below| format!("more than {below}")),
+        limit("exclusiveMaximum").filter(|above| number >= *above).map(|above| format!("less than {above}")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The rules that a text breaks.
+fn fit_text(node: &Json, text: &str) -> Vec<String> {
+    let length = outside(node, "minLength", "maxLength", text.chars().count());
+    let mut broken: Vec<String> = length.into_iter().map(|limit| format!("has {limit} characters")).collect();
+    // One that cannot be used was complained about when the plan was loaded.
+    if let Some(wanted) = node.get("pattern").and_then(Json::as_str)
+        && pattern(wanted).is_ok_and(|pattern| !pattern.is_match(text))
+    {
+        broken.push(format!("does not match the pattern {wanted}"));
+    }
+    broken
+}
+
+/// The limit that a number of things is outside of.
+fn outside(node: &Json, least: &str, most: &str, count: usize) -> Option<String> {
+    let limit = |keyword: &str| node.get(keyword).and_then(Json::as_u64).and_then(|limit| usize::try_from(limit).ok());
+    let few = limit(least).filter(|least| count < *least).map(|least| format!("at least {least}"));
+    few.or_else(|| limit(most).filter(|most| count > *most).map(|most| format!("at most {most}")))
 }
 
 fn is_type(value: &DeValue<'_>, name: &str) -> bool {
@@ -221,6 +300,15 @@ mod tests {
             (json!({"enum": ["a", 2]}), "0b10", "3", "c:1:5: `k` is one of \"a\", 2"),
             (json!({"minimum": 1}), "1", "0", "c:1:5: `k` is at least 1"),
             (json!({"maximum": 1.5}), "1.5", "2", "c:1:5: `k` is at most 1.5"),
+            (json!({"const": "a"}), "'a'", "'b'", "c:1:5: `k` is \"a\""),
+            (json!({"exclusiveMinimum": 1}), "2", "1", "c:1:5: `k` is more than 1"),
+            (json!({"exclusiveMaximum": 1.5}), "1", "1.5", "c:1:5: `k` is less than 1.5"),
+            (json!({"pattern": "^[a-z]+$"}), "'abc'", "'ab1'", "c:1:5: `k` does not match the pattern ^[a-z]+$"),
+            (json!({"pattern": "b"}), "'abc'", "'ac'", "c:1:5: `k` does not match the pattern b"),
+            (json!({"minLength": 2}), "'üb'", "'ü'", "c:1:5: `k` has at least 2 characters"),
+            (json!({"maxLength": 2}), "'üb'", "'übe'", "c:1:5: `k` has at most 2 characters"),
+            (json!({"minItems": 1}), "[1]", "[]", "c:1:5: `k` has at least 1 items"),
+            (json!({"maxItems": 1}), "[1]", "[1, 2]", "c:1:5: `k` has at most 1 items"),
             (json!({"items": {"type": "string"}}), "['a']", "['a', 1]", "c:1:11: `k[1]` is a string, not an integer"),
             (json!({"required": ["a"]}), "{ a = 1 }", "{ }", "c:1:5: `k.a` is required"),
             (
@@ -246,9 +334,14 @@ mod tests {
     #[test]
     fn a_schema_that_says_what_is_not_checked_is_refused() {
         for (schema, expected) in [
-            (json!({"patern": "x"}), "the schema: the keyword `patern` is not known; known are"),
+            (json!({"patern": "x"}), "the schema: the keyword `patern` is not known; did you mean `pattern`?"),
             (json!({"typ": "x"}), "did you mean `type`?"),
             (json!({"properties": {"a": {"type": "int"}}}), "/properties/a: the value of `type` is of the wrong kind"),
+            (json!({"pattern": "("}), "the schema: the pattern \"(\" cannot be used"),
+            (json!({"pattern": "(?=a)"}), "the schema: the pattern \"(?=a)\" cannot be used"),
+            (json!({"pattern": format!("{}", "a{1000}".repeat(100))}), "cannot be used"),
+            (json!({"minLength": -1}), "the value of `minLength` is of the wrong kind"),
+            (json!({"pattern": 1}), "the value of `pattern` is of the wrong kind"),
             (json!({"items": {"oneOf": []}}), "/items: the keyword `oneOf`"),
             (json!(5), "the schema: a schema is an object"),
         ] {

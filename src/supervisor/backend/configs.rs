@@ -1,44 +1,108 @@
 //! Configs: checked, shown, told apart.
 
-use crate::api::shape::{ApplyRequest, Config, Revision, RevisionStatus, UnknownKeys};
+use std::sync::Arc;
+
+use super::Supervisor;
+use super::preview::{self, Ground, OwnLayers};
+use crate::api::shape::{ApplyRequest, Config, ConfigPreview, Revision, RevisionStatus, UnknownKeys};
 use crate::api::{Place, Problem, ProblemKind};
 use crate::base::GroupId;
 use crate::base::limits::CONFIG_BYTES;
 use crate::census::{ConfigEntry, Standing};
-use crate::plan::Plan;
 use crate::plan::config::{Unknown, validate};
-use crate::supervisor::services::{Places, Services};
+use crate::plan::{Plan, ServicePaths};
+use crate::supervisor::services::Places;
+use crate::template::Templates;
 
 /// What a config that came over the API is called where it is wrong.
 const NAME: &str = "config";
+/// What `expect` says when no revision is expected to be in force.
+const NO_REVISION: &str = "none";
 
-/// Whether a config may be put in force. Where a member of the group runs on this node, it must fit that one's plan;
-/// elsewhere it must be TOML, within the limit.
-pub(super) async fn check(services: &Services, group: &GroupId, request: &ApplyRequest) -> Result<(), Problem> {
+/// Whether a config may be put in force, and what it takes to say what it would change. It must fit the plan that the
+/// group runs or is to run, and render with it, where that plan is on this node; elsewhere it must be TOML, within the
+/// limit, and nothing more can be said.
+pub(super) async fn check(
+    supervisor: &Supervisor,
+    group: &GroupId,
+    request: &ApplyRequest,
+) -> Result<Option<Ground>, Problem> {
     if request.toml.len() > CONFIG_BYTES {
         let bytes = request.toml.len();
         let detail = format!("the config has {bytes} bytes, and at most {CONFIG_BYTES} are possible");
         return Err(Problem::new(ProblemKind::TooLarge, detail));
     }
-    let member = services.get(&group.service).filter(|loaded| loaded.group() == *group);
-    let Some(member) = member else { return check_syntax(group, &request.toml) };
-    let (dir, text) = (member.spec.plan.clone(), request.toml.clone());
+    let view = supervisor.known(group).await?.view;
+    let member = supervisor.0.services.get(&group.service).filter(|loaded| loaded.group() == *group);
+    let wanted = view.release.as_ref().map(|desired| desired.release.manifest);
+    let runs = member.as_ref().and_then(|loaded| loaded.status().member.target.as_ref()?.release);
+    let spec = member.map(|loaded| loaded.spec.clone());
+    let binds = supervisor.bound(spec.as_ref().map(preview::bound).unwrap_or_default()).await?;
+    let releases = Arc::clone(&supervisor.0.releases);
+    let (me, data_dir) = (supervisor.0.me, supervisor.0.settings.data_dir.clone());
+    let (group, request) = (group.clone(), request.clone());
+    let checked = tokio::task::spawn_blocking(move || {
+        let release = [wanted, runs].into_iter().flatten().find_map(|release| releases.path(release));
+        // A plan that is no release is read anew: it may have been mended since the service started.
+        let Some(dir) = release.or_else(|| spec.as_ref().map(|spec| spec.plan.clone())) else {
+            return check_syntax(&group, &request.toml).map(|()| None);
+        };
+        let plan = Plan::load(&dir).map_err(|error| {
+            Problem::caused(ProblemKind::InvalidPlan, &error)
+                .next(format!("mend the plan first: sup plan check {}", dir.display()))
+        })?;
+        fits(&group, &request, &plan)?;
+        let templates = Templates::compile(&plan).map_err(|complaints| Problem {
+            places: Places::of(&complaints),
+            ..Problem::new(ProblemKind::InvalidPlan, format!("the plan in {} is not valid", dir.display()))
+        })?;
+        let paths = ServicePaths::new(&data_dir, &group.service);
+        let own = spec.as_ref().map(|spec| OwnLayers::read(spec, &plan, &paths));
+        let ground = Ground { plan, templates, paths, own, me, view, binds };
+        match ground.check(&request.toml) {
+            Ok(()) => Ok(Some(ground)),
+            Err(why) => {
+                let detail = format!("the config of {group} does not render; nothing was changed: {why}");
+                Err(Problem::new(ProblemKind::InvalidConfig, detail))
+            }
+        }
+    });
+    checked.await.map_err(|_| Problem::new(ProblemKind::ShuttingDown, "this supervisor is shutting down"))?
+}
+
+/// Whether a config fits a plan.
+fn fits(group: &GroupId, request: &ApplyRequest, plan: &Plan) -> Result<(), Problem> {
     let unknown = match request.unknown {
         UnknownKeys::Refuse => Unknown::Refused,
         UnknownKeys::Allow => Unknown::Allowed,
     };
-    let checked = tokio::task::spawn_blocking(move || {
-        // Read anew: it may have been mended since the service started.
-        Plan::load(&dir).map(|plan| validate(NAME, &text, &plan, unknown).err())
-    })
-    .await;
-    match checked {
-        Ok(Ok(None)) => Ok(()),
-        Ok(Ok(Some(complaints))) => Err(Problem { places: Places::of(&complaints), ..invalid(group) }),
-        Ok(Err(error)) => Err(Problem::caused(ProblemKind::InvalidPlan, &error)
-            .next(format!("mend the plan first: sup plan check {}", member.spec.plan.display()))),
-        Err(_) => Err(Problem::new(ProblemKind::ShuttingDown, "this supervisor is shutting down")),
+    match validate(NAME, &request.toml, plan, unknown) {
+        Ok(_) => Ok(()),
+        Err(complaints) => Err(Problem { places: Places::of(&complaints), ..invalid(group) }),
     }
+}
+
+/// What a config would change. Nothing is.
+pub(super) async fn preview(
+    supervisor: &Supervisor,
+    group: &GroupId,
+    request: ApplyRequest,
+) -> Result<ConfigPreview, Problem> {
+    supervisor.view(group).await?;
+    let Some(ground) = check(supervisor, group, &request).await? else {
+        let detail = format!("this node has neither a member nor a release of {group}: it cannot render its files");
+        return Err(Problem::new(ProblemKind::UnknownPlan, detail)
+            .next(format!("ask a node that has a member: sup group show {group}")));
+    };
+    let found = ground.view.config.as_ref().map_or(NO_REVISION, |config| config.revision.as_str());
+    if let Some(expected) = request.expect.as_deref().filter(|expected| *expected != found) {
+        let detail = format!("config of {group}: expected revision {expected}, but {found} is in force");
+        return Err(
+            Problem::new(ProblemKind::Conflict, detail).next(format!("see the history: sup config history {group}"))
+        );
+    }
+    let rendered = tokio::task::spawn_blocking(move || ground.preview(&request.toml)).await;
+    rendered.map_err(|_| Problem::new(ProblemKind::ShuttingDown, "this supervisor is shutting down"))
 }
 
 fn check_syntax(group: &GroupId, text: &str) -> Result<(), Problem> {

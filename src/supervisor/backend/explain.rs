@@ -1,5 +1,6 @@
 //! Why things are as they are, in sentences: the most important first.
 
+use super::standing;
 use crate::api::shape::{Event, Explanation, MemberServiceState, Target};
 use crate::base::{NodeId, Seat};
 use crate::census::{ElectionState, GroupView, Liveness, MemberView};
@@ -23,7 +24,11 @@ pub(super) fn explain(
         sentences.push(here(status));
         sentences.extend(status.problems.iter().map(|problem| sentence(problem)));
         next = next_for(status, view);
+        sentences.extend(standing::own_turn(view, me));
     }
+    let rollout = standing::standing(view, me);
+    sentences.extend(rollout.sentences);
+    next = next.or(rollout.next);
     if is_down_everywhere(view) {
         sentences.push(format!("Somebody stopped {} everywhere; members that come later stay down, too.", view.group));
     }
@@ -47,7 +52,7 @@ fn is_down_everywhere(view: &GroupView) -> bool {
 }
 
 /// Makes a sentence of a text that begins in lower case. A file's name is left as it is.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let is_word = text.split(' ').next().is_some_and(|word| word.chars().all(|c| c.is_alphabetic() || c == '-'));
     // The place in a file that may follow the first line has no full stop.
     let end = if text.ends_with(['.', '!', '?']) || text.contains('\n') { "" } else { "." };

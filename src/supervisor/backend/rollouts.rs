@@ -1,5 +1,6 @@
-//! Releases and options set, orders given, and why a rollout stands still.
+//! Releases and options set, and orders given to a rollout.
 
+use super::standing::standing;
 use super::{Supervisor, clock, releases};
 use crate::api::shape::{Acted, DesiredRequest, RolloutReport, status_word};
 use crate::api::{Problem, ProblemKind};
@@ -130,7 +131,8 @@ fn check_order(view: &GroupView, what: OrderKind) -> Result<(), Problem> {
 }
 
 pub(super) async fn report(supervisor: &Supervisor, group: &GroupId) -> Result<RolloutReport, Problem> {
-    Ok(RolloutReport::of(&*supervisor.view(group).await?))
+    let view = supervisor.view(group).await?;
+    Ok(RolloutReport { standing: standing(&view, supervisor.0.me), ..RolloutReport::of(&view) })
 }
 
 async fn accepted(supervisor: &Supervisor, group: &GroupId, changed: bool) -> Result<Acted, Problem> {

@@ -10,7 +10,7 @@ use crate::api::Backend;
 use crate::api::server::body;
 use crate::api::server::reply::{Reply, json};
 use crate::api::shape::{
-    ApplyRequest, Config, ConfigApplied, ConfigHistory, RollbackRequest, UnknownKeys, UnsetRequest,
+    ApplyRequest, Config, ConfigApplied, ConfigHistory, ConfigPreview, RollbackRequest, UnknownKeys, UnsetRequest,
 };
 
 #[derive(Default, Deserialize)]
@@ -60,6 +60,19 @@ pub(super) async fn apply<B: Backend>(
     let toml = body::text(toml, body::CONFIG_BODY_BYTES).await?;
     let request = ApplyRequest { toml, expect: query.expect, unknown: query.unknown_keys };
     json(context.backend.apply_config(&group, request).await)
+}
+
+pub(super) async fn preview<B: Backend>(
+    State(context): State<Context<B>>,
+    Path(group): Path<String>,
+    query: Result<Query<ApplyQuery>, QueryRejection>,
+    toml: Body,
+) -> Reply<ConfigPreview> {
+    let group = part(&group)?;
+    let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
+    let toml = body::text(toml, body::CONFIG_BODY_BYTES).await?;
+    let request = ApplyRequest { toml, expect: query.expect, unknown: query.unknown_keys };
+    json(context.backend.preview_config(&group, request).await)
 }
 
 pub(super) async fn rollback<B: Backend>(

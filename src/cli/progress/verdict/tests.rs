@@ -43,11 +43,18 @@ fn an_update_is_done_when_its_rollout_is() {
 #[test]
 fn an_earlier_rollout_says_nothing_about_a_later_change() {
     let later = Sought { since: Since::Asked(ASKED + 1), ..update() };
-    assert_eq!(going(&rolling::done(), &later), "its updater has yet to take it up");
-    assert!(!later.is_answered_by(&rolling::done()) && update().is_answered_by(&rolling::done()));
     let mut report = rolling::done();
+    report.desired.release = Some("redis/7.3/efefefefefef".into());
+    assert_eq!(going(&report, &later), "its updater has yet to take it up");
+    assert!(!later.is_answered_by(&report) && update().is_answered_by(&report));
     report.standing.sentences = vec!["Nobody holds the updater seat.".into()];
     assert_eq!(going(&report, &later), "Nobody holds the updater seat");
+}
+
+#[test]
+fn what_a_group_has_already_needs_no_rollout() {
+    let later = Sought { since: Since::Asked(ASKED + 1), ..update() };
+    assert_eq!(judge(&rolling::done(), &later), Verdict::Done);
 }
 
 #[test]
