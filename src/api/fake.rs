@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub asked: Vec<String>,
     pub group: Group,
     pub rollout: RolloutReport,
+    /// How often the rollout was looked at since it was last another one.
+    pub rollout_looks: usize,
     /// The text of the revision before the one in force.
     pub old_toml: String,
     /// Whether what is set is something new.
@@ -162,6 +164,7 @@ impl Fake {
             group: group(),
             rollout: rollout(),
             changes: true,
+            rollout_looks: 0,
             old_toml: "port = 6379\n".into(),
             service,
             health: Health::Ok,
@@ -190,6 +193,19 @@ impl Fake {
     pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state());
         self.tell(EventKind::Group, Some(redis()));
+    }
+
+    /// Has the rollout go through these, each once the one before was looked at.
+    pub(crate) async fn roll(&self, reports: impl IntoIterator<Item = RolloutReport>) {
+        for report in reports {
+            self.change(|state| {
+                state.rollout = report;
+                state.rollout_looks = 0;
+            });
+            while self.state().rollout_looks == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
     }
 
     pub(crate) fn tell(&self, kind: EventKind, group: Option<GroupId>) {
@@ -360,7 +376,9 @@ impl Backend for Fake {
     async fn rollout(&self, group: &GroupId) -> Result<RolloutReport, Problem> {
         self.asked_for(format!("rollout {group}")).await;
         self.known(group)?;
-        Ok(self.state().rollout.clone())
+        let mut state = self.state();
+        state.rollout_looks += 1;
+        Ok(state.rollout.clone())
     }
 
     async fn order(&self, group: &GroupId, order: OrderKind) -> Result<Acted, Problem> {

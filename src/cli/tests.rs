@@ -582,23 +582,14 @@ fn archive(bytes: usize) -> (tempfile::TempDir, String) {
     (dir, shown)
 }
 
-/// Once the group is told what it is to be, the rollout goes through these.
-fn roll(served: &Served, reports: Vec<RolloutReport>) -> tokio::task::JoinHandle<()> {
+/// Once the group is told something, its rollout goes through these.
+fn roll(served: &Served, told: &'static str, reports: Vec<RolloutReport>) -> tokio::task::JoinHandle<()> {
     let fake = served.fake.clone();
     tokio::spawn(async move {
-        let is_told =
-            |asked: &String| asked.starts_with("desired ") || asked.starts_with("r") && !asked.contains("rollout ");
-        while !fake.asked().iter().any(|asked| is_told(asked) && !asked.starts_with("release ")) {
+        while !fake.asked().iter().any(|asked| asked.starts_with(told)) {
             tokio::task::yield_now().await;
         }
-        for report in reports {
-            let looks = || fake.asked().iter().filter(|asked| asked.starts_with("rollout ")).count();
-            let before = looks();
-            fake.change(|state| state.rollout = report);
-            while looks() == before {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        }
+        fake.roll(reports).await;
     })
 }
 
@@ -608,6 +599,7 @@ async fn an_update_shows_each_step_and_ends_when_all_have_it() {
     let (_dir, file) = archive(300_000);
     let task = roll(
         &served,
+        "desired ",
         vec![
             rolling::running(0, Some((0, TurnPhase::Fetching))),
             rolling::running(1, Some((1, TurnPhase::Applying))),
@@ -644,7 +636,7 @@ rollout 7: redis/7.0/abababababab -> redis/7.2/cdcdcdcdcdcd
 async fn an_update_that_halts_is_exit_code_1_and_tells_the_member_its_check_and_what_to_type() {
     let served = served();
     let (_dir, file) = archive(10);
-    let task = roll(&served, vec![rolling::halted(true)]);
+    let task = roll(&served, "desired ", vec![rolling::halted(true)]);
     let ended = sup(&served, &["update", "redis.default", &file, "--wait"]).await;
     let expected = "\
 rollout 7: redis/7.0/abababababab -> redis/7.2/cdcdcdcdcdcd
@@ -794,7 +786,7 @@ async fn a_rollback_waits_until_all_are_back() {
     let served = served();
     let back = obeyed(rolling::running(0, None), RolloutStatus::RolledBack);
     let going = obeyed(rolling::running(2, None), RolloutStatus::RollingBack);
-    let task = roll(&served, vec![going, back]);
+    let task = roll(&served, "rollback ", vec![going, back]);
     let ended = sup(&served, &["rollout", "rollback", "redis.default"]).await;
     let expected = "\
 redis.default is back on redis/7.0/abababababab, config 2-1a2b3c4d
@@ -837,14 +829,7 @@ async fn a_config_of_a_rolling_group_is_followed_through_its_rollout() {
             while !fake.asked().iter().any(|asked| asked.starts_with("apply ")) {
                 tokio::task::yield_now().await;
             }
-            for report in reports {
-                let looks = || fake.asked().iter().filter(|asked| asked.starts_with("rollout ")).count();
-                let before = looks();
-                fake.change(|state| state.rollout = report);
-                while looks() == before {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-            }
+            fake.roll(reports).await;
         })
     };
     let ended = sup(&served, &["config", "apply", "redis.default", file.to_str().unwrap()]).await;
