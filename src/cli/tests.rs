@@ -641,7 +641,7 @@ async fn an_update_that_halts_is_exit_code_1_and_tells_the_member_its_check_and_
     let expected = "\
 rollout 7: redis/7.0/abababababab -> redis/7.2/cdcdcdcdcdcd
 127.0.0.3:9638 is back on what it was
-the rollout is halted: 127.0.0.3:9638 failed
+the rollout is halted
 error: rollout 7 of redis.default is halted: 127.0.0.3:9638 failed: the health check says critical after it was ok (it is back on what it was)
     connection refused
 next: sup rollout retry redis.default, or sup rollout rollback redis.default; more: sup rollout status redis.default

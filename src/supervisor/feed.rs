@@ -201,7 +201,7 @@ impl Feed {
             }
             RolloutNote::MemberDone { rollout, member, kind } => {
                 info!(%group, rollout, %member, ?kind, "turn done");
-                tell(Some(*member), format!("rollout {rollout}: {} is {}", member.short(), turn(*kind)));
+                tell(Some(*member), format!("rollout {rollout}: {} has reached {}", member.short(), turn(*kind)));
             }
             RolloutNote::MemberFailed { rollout, member, kind, why } => {
                 warn!(%group, rollout, %member, ?kind, why, "turn failed");

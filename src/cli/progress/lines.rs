@@ -53,6 +53,8 @@ fn status_line(before: Option<&RolloutReport>, now: &RolloutReport) -> Option<St
         Some(before) => status_of(before)? != (status, why),
         None => status != RolloutStatus::Running,
     };
+    // Who failed and why has its own line.
+    let why = if now.rollout.iter().any(|rollout| !rollout.failed.is_empty()) { "" } else { why };
     let colon = if why.is_empty() { "" } else { ": " };
     (is_news && status != RolloutStatus::Done).then(|| format!("the rollout is {}{colon}{why}", status_word(status)))
 }
@@ -161,10 +163,8 @@ mod tests {
     fn a_failure_is_told_with_its_reason_and_that_the_member_is_back() {
         let turn = rolling::running(1, Some((1, TurnPhase::Verifying)));
         let halted = rolling::halted(false);
-        let expected = [
-            "127.0.0.3:9638 failed: the health check says critical after it was ok",
-            "the rollout is halted: 127.0.0.3:9638 failed",
-        ];
+        let expected =
+            ["127.0.0.3:9638 failed: the health check says critical after it was ok", "the rollout is halted"];
         assert_eq!(since(Some(&turn), &halted), expected);
         assert_eq!(since(Some(&halted), &rolling::halted(true)), ["127.0.0.3:9638 is back on what it was"]);
     }

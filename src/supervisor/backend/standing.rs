@@ -4,7 +4,9 @@ use super::explain::sentence;
 use crate::api::shape::{Standing, TargetView, Time, phase_word};
 use crate::base::NodeId;
 use crate::census::{ElectionState, GroupView, Liveness, MemberView};
-use crate::records::value::{Failure, Grant, OrderKind, Rollout, RolloutStatus, Strategy, TurnKind, TurnPhase};
+use crate::records::value::{
+    Aftermath, Failure, Grant, OrderKind, Rollout, RolloutStatus, Strategy, TurnKind, TurnPhase,
+};
 
 /// How many members are named of each kind.
 const NAMED: usize = 5;
@@ -31,7 +33,10 @@ pub(super) fn own_turn(view: &GroupView, me: NodeId) -> Option<String> {
         return Some(format!("It has its turn in rollout {} of {}: it {doing}.", rollout.id, view.group));
     }
     rollout.failed.iter().find(|failure| failure.member == me).map(|failure| {
-        let now = if failure.restored { "; it is back on what it was" } else { "" };
+        let now = match failure.aftermath {
+            Aftermath::Restored => "; it is back on what it was",
+            Aftermath::Stuck | Aftermath::WrittenOff | Aftermath::Waits => "",
+        };
         format!("Its turn in rollout {} of {} failed: {}{now}.", rollout.id, view.group, failure.reason)
     })
 }
@@ -176,11 +181,15 @@ impl Story<'_> {
 
     fn failure(&self, rollout: &Rollout, failure: &Failure) -> String {
         let is_going_back = rollout.turn_of(failure.member).is_some_and(|grant| grant.kind != TurnKind::Forward);
-        let now = match (failure.restored, is_going_back, rollout.options.restore_failed) {
-            (true, _, _) => "; it is back on what it was",
-            (false, true, _) => "; it is going back to what it was",
-            (false, false, true) => "; it is not back on what it was",
-            (false, false, false) => "; it is left as it is",
+        let now = match (failure.aftermath, is_going_back, rollout.options.restore_failed) {
+            (Aftermath::Restored, _, _) => "; it is back on what it was",
+            (Aftermath::Stuck | Aftermath::WrittenOff | Aftermath::Waits, true, _) => {
+                "; it is going back to what it was"
+            }
+            (Aftermath::Stuck, false, _) => "; it could not be put back on what it was",
+            (Aftermath::WrittenOff, false, _) => "; it does not answer, and the others went on without it",
+            (Aftermath::Waits, false, true) => "; it is not back on what it was",
+            (Aftermath::Waits, false, false) => "; it is left as it is",
         };
         format!("The turn of {} failed: {}{now}.", self.name(failure.member), failure.reason.trim_end_matches('.'))
     }

@@ -4,8 +4,8 @@ use super::{own_turn, standing};
 use crate::base::{BlobRef, Hash, NodeId, ReleaseRef, Term, Wall};
 use crate::census::{CouncilView, ElectionState, GroupView, Liveness, MemberView, NodeView, SeatView};
 use crate::records::value::{
-    DesiredRelease, Failure, Grant, MemberStatus, Order, OrderKind, Rollout, RolloutStatus, Strategy, Target, TurnKind,
-    TurnPhase, TurnReport,
+    Aftermath, DesiredRelease, Failure, Grant, MemberStatus, Order, OrderKind, Rollout, RolloutStatus, Strategy,
+    Target, TurnKind, TurnPhase, TurnReport,
 };
 
 const ME: NodeId = NodeId::from_u128(1 << 100);
@@ -71,7 +71,8 @@ fn with_turn(phase: TurnPhase, why: &str) -> GroupView {
 
 fn failed(restored: bool) -> Failure {
     let output = "PING\nrefused\n".to_owned();
-    Failure { restored, ..Failure::new(OTHER, 3, "the health check says critical".to_owned(), output) }
+    let aftermath = if restored { Aftermath::Restored } else { Aftermath::Waits };
+    Failure { aftermath, ..Failure::new(OTHER, 3, "the health check says critical".to_owned(), output) }
 }
 
 #[test]
