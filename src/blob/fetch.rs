@@ -149,12 +149,12 @@ impl Fetch {
         match blocking(move || store.resume(blob)).await? {
             Found::Whole => return Ok(()),
             Found::Partial => self.pick(),
-            Found::Nothing if blob.bytes == 0 => match ChunkList::read(&[], blob) {
-                Some(list) => self.begin(list).await?,
-                // Nobody can have what does not exist; it is looked for all the same, like anything that nobody has.
-                None => {}
-            },
-            Found::Nothing => {}
+            Found::Nothing => {
+                // The list of an empty blob is empty: it need not be fetched.
+                if let Some(list) = ChunkList::read(&[], blob) {
+                    self.begin(list).await?;
+                }
+            }
         }
         let mut crowd = Crowd {
             fetch: self,

@@ -92,14 +92,13 @@ impl BlobStore {
                         clear(&[dir.join(name), dir.join(name).with_extension(CHUNKS)]);
                     }
                 },
-                Some((id, Some(CHUNKS))) => {
+                Some((id, Some(kind))) => {
                     let id = PathBuf::from(id.to_string());
-                    if !names.contains(&id) && !names.contains(&id.with_extension(PARTIAL)) {
-                        clear(&[dir.join(name)]);
-                    }
-                }
-                Some((id, Some(_partial))) => {
-                    if !names.contains(&PathBuf::from(id.to_string()).with_extension(CHUNKS)) {
+                    let belongs = match kind {
+                        CHUNKS => names.contains(&id) || names.contains(&id.with_extension(PARTIAL)),
+                        _partial => names.contains(&id.with_extension(CHUNKS)),
+                    };
+                    if !belongs {
                         clear(&[dir.join(name)]);
                     }
                 }
