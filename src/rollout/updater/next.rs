@@ -112,7 +112,9 @@ impl<'a> Next<'a> {
         let superseded = self.is_due(record);
         let (kept, withdrawn): (Vec<Grant>, Vec<Grant>) =
             std::mem::take(&mut record.in_turn).into_iter().partition(|grant| {
-                let is_wanted = is_allowed(grant.kind, record.status) && !superseded;
+                // Whoever is being put back is put back whatever comes next; its turn, taken back, would be given again.
+                let is_of_no_use = superseded && grant.kind != TurnKind::Restore;
+                let is_wanted = is_allowed(grant.kind, record.status) && !is_of_no_use;
                 let is_unbegun = self.watches.get(&grant.turn).is_some_and(Watch::is_unbegun);
                 is_wanted || !is_unbegun
             });
