@@ -175,6 +175,7 @@ impl Scenario {
         let healed = cluster.elapsed();
         is_at_peace(cluster, healed)?;
         let is_whole = cluster.elapsed();
+        knows_the_same(cluster)?;
         // Equal records are worth nothing if the views of them differ.
         if !cluster.run_while_not(cluster.elapsed() + HEALING, views_agree) {
             let waited_ms = since(cluster, is_whole);
@@ -224,7 +225,7 @@ pub(super) fn heal(cluster: &mut Cluster) {
     cluster.trace.say(cluster.at, "healed");
 }
 
-/// Waits until the ring is whole, its seat is filled, and all nodes know the same.
+/// Waits until the ring is whole and its seat is filled.
 pub(super) fn is_at_peace(cluster: &mut Cluster, healed: Duration) -> Result<(), Violation> {
     let hosts = cluster.config.hosts;
     if !cluster.run_while_not(healed + HEALING, Cluster::is_whole) {
@@ -247,6 +248,13 @@ pub(super) fn is_at_peace(cluster: &mut Cluster, healed: Duration) -> Result<(),
         let waited_ms = since(cluster, is_whole);
         return Err(Violation::Vacant { group, seat: Seat::Leader, waited_ms, why });
     }
+    Ok(())
+}
+
+/// Waits until all nodes know the same.
+fn knows_the_same(cluster: &mut Cluster) -> Result<(), Violation> {
+    let hosts = cluster.config.hosts;
+    let is_whole = cluster.elapsed();
     let alike = |cluster: &Cluster| {
         let digest = |host: usize| cluster.node(host).map(|node| node.records().digest());
         (1..hosts).all(|host| digest(host) == digest(0))
