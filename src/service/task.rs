@@ -42,7 +42,7 @@ use super::standing::{Keeper, Standing};
 use super::status::{HookReport, ServiceStatus};
 use super::watch::FileWatch;
 use super::{ground, hook, render};
-use crate::base::{FileName, Hash, Name, Now};
+use crate::base::{FileName, Hash, Mono, Name, Now};
 use crate::census::{ConfigView, GroupView};
 use crate::plan::{HookName, ServicePaths};
 use crate::records::value::MemberStatus;
@@ -50,6 +50,9 @@ use crate::shim::{Client, Exit};
 
 /// Reports of tasks that wait to be taken. There are about a dozen kinds of tasks and one of each at a time.
 const PENDING_EVENTS: usize = 64;
+/// How long a service that does not run waits for its turn to be given again, which it was in when its supervisor
+/// ended: for longer than it takes to seat another updater.
+const TURN_AWAITED: Duration = Duration::from_secs(5);
 /// How long the task sleeps when nothing is due. Anything that happens wakes it.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -160,6 +163,8 @@ pub(super) struct Driver {
     /// Why a shim that may be there cannot be spoken to.
     unreachable: Option<String>,
     member: MemberStatus,
+    /// Until when a turn that an earlier task was in is waited for.
+    turn_awaited_until: Mono,
     /// Held by whoever writes files of the service.
     writing: Arc<Mutex<()>>,
     reports: mpsc::Receiver<Report>,
@@ -189,6 +194,7 @@ impl Driver {
                 None => standing.goes_by().and_then(|target| target.release),
             },
         };
+        let turn_awaited_until = (deps.clock)().mono + TURN_AWAITED;
         let machine = Machine::new(spec.topology, spec.desired, earlier, (deps.clock)());
         let (report, reports) = mpsc::channel(PENDING_EVENTS);
         let (log, writing) = HookLog::new(ground::hook_logs(&paths), deps.clock);
@@ -247,6 +253,7 @@ impl Driver {
             files: files::Files::default(),
             unreachable: None,
             member,
+            turn_awaited_until,
             writing: Arc::default(),
             reports,
             report,
@@ -278,7 +285,8 @@ impl Driver {
     /// Waits until something happens, and takes note of it.
     async fn wait(&mut self) {
         let now = self.now().mono;
-        let due = self.machine.deadline().into_iter().chain(self.lease.deadline(now)).min();
+        let awaited = Some(self.turn_awaited_until).filter(|until| now < *until && self.standing.in_turn().is_some());
+        let due = self.machine.deadline().into_iter().chain(self.lease.deadline(now)).chain(awaited).min();
         let pause = if self.stale { Duration::ZERO } else { due.map_or(IDLE, |due| due.since(now)) };
         tokio::select! {
             Some(report) = self.reports.recv() => self.take(report),
@@ -292,8 +300,8 @@ impl Driver {
             Ok(()) = self.deps.ring.changed() => self.stale = true,
             () = self.bind_changed.notified() => self.stale = true,
             () = user_changed(self.user_watch.as_ref()) => self.read_user(),
-            // The lease may be about to end, too.
-            () = sleep(pause) => self.stale = self.stale || self.lease.until().is_some(),
+            // The lease may be about to end, or the wait for a turn to be over, too.
+            () = sleep(pause) => self.stale = self.stale || self.lease.until().is_some() || awaited.is_some(),
             Some(_) = self.tasks.join_next() => {}
         }
     }

@@ -83,14 +83,16 @@ impl Driver {
         if rests_on_status && !is_said {
             return None;
         }
-        // The supervisor ended in the middle of a turn, and the process runs on as that left it: the turn is about to be
-        // given again, and going back for that moment would be one restart too many, or two.
+        // The supervisor ended in the middle of a turn, which is about to be given again: going back for that moment would
+        // be one start too many, or two. A process that runs can wait for as long as it takes; where there is none, what
+        // was there before the turn is better than nothing after a while.
         let is_to_go_on = self.standing.in_turn().is_some_and(|attempt| {
             let rollout = view.rollout.as_ref().filter(|(_, rollout)| rollout.id == attempt.rollout);
             let grant = rollout.and_then(|(_, rollout)| rollout.turn_of(self.deps.me));
             grant.is_some_and(|grant| grant.turn == attempt.turn)
         });
-        (goal.turn.is_some() || known != Known::Runs || !is_to_go_on).then_some(goal)
+        let has_time = known == Known::Runs || self.now().mono < self.turn_awaited_until;
+        (goal.turn.is_some() || !is_to_go_on || !has_time).then_some(goal)
     }
 
     /// Takes the config that belongs to what the member goes by, if the plan that is loaded is the one that it goes by:
