@@ -4,11 +4,24 @@
 //! machine with two cores.
 
 #[allow(dead_code, reason = "the tests use the rest of it")]
+#[path = "../tests/real/fleet.rs"]
+mod fleet;
+#[allow(dead_code, reason = "the tests use the rest of it")]
 #[path = "../tests/real/harness.rs"]
 mod harness;
 #[allow(dead_code, reason = "the tests use the rest of it")]
+#[path = "../tests/real/http.rs"]
+mod http;
+#[allow(dead_code, reason = "the tests use the rest of it")]
+#[path = "../tests/real/netns.rs"]
+mod netns;
+#[path = "../tests/real/partition.rs"]
+mod partition;
+#[allow(dead_code, reason = "the tests use the rest of it")]
 #[path = "../tests/real/redis_client.rs"]
 mod redis_client;
+#[path = "cluster/rollout.rs"]
+mod rollout;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -41,7 +54,7 @@ type Measurement = fn(usize);
 
 fn main() {
     let args = Args::parse();
-    let measurements: [(&str, Measurement); 7] = [
+    let measurements: [(&str, Measurement); 10] = [
         ("failover-lan", |rounds| failover("lan", rounds, 2200)),
         ("failover-local", |rounds| failover("local", rounds, 1100)),
         ("clean-stop", clean_stop),
@@ -49,6 +62,9 @@ fn main() {
         ("config-redis", config_on_redis),
         ("config-demo", config_on_ten_demo_nodes),
         ("ring", twenty_nodes),
+        ("rollout", rollout::measure),
+        ("distribution", rollout::measure_distribution),
+        ("partition", cuts),
     ];
     for (name, measure) in measurements {
         if name.contains(&args.only) {
@@ -233,6 +249,17 @@ fn config_on_ten_demo_nodes(rounds: usize) {
         }
     }
     report("config applied, rendered on ten demo nodes", 100, values);
+}
+
+/// Five redis on hosts of their own, cut three to two with the leader in the two.
+fn cuts(rounds: usize) {
+    let Some(hosts) = partition::five("lan") else { return };
+    let outcomes: Vec<partition::Outcome> = (0..rounds).map(|_| partition::cut(&hosts)).collect();
+    let of = |figure: fn(&partition::Outcome) -> Duration| outcomes.iter().map(figure).collect();
+    report("cut 3|2 with the leader in the two: both sides took writes for", 1, of(|outcome| outcome.both));
+    report("cut 3|2: the three take writes again", 2500, of(|outcome| outcome.again));
+    report("cut healed: all see all", 5000, of(|outcome| outcome.whole));
+    report("cut healed: the old leader follows", 5000, of(|outcome| outcome.follows));
 }
 
 /// Reads a process's memory in bytes and the processor time that it has used.

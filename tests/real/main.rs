@@ -4,7 +4,7 @@
 
 mod bad_input;
 mod demo;
-mod files;
+mod fleet;
 mod harness;
 mod http;
 mod init;
@@ -13,5 +13,8 @@ mod partition;
 mod redis;
 mod redis_client;
 mod ring;
+mod rollout;
+mod rollout_redis;
+mod rollout_web;
 mod traffic;
 mod web;
