@@ -195,9 +195,9 @@ pub enum UnpackError {
     #[error("it says that it is {said}, and its plan.toml that it is {found}")]
     OtherPlan {
         /// What it says.
-        said: ReleaseId,
+        said: Box<ReleaseId>,
         /// What it is.
-        found: ReleaseId,
+        found: Box<ReleaseId>,
     },
     /// A file cannot be written.
     #[error("cannot write {}", path.display())]

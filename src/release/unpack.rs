@@ -231,7 +231,11 @@ fn create(path: &Path, listed: &ContentFile) -> io::Result<File> {
 fn check_plan(tree: &Path, id: &ReleaseId) -> Result<(), UnpackError> {
     let plan = Plan::load(tree).map_err(|error| UnpackError::Plan(below(error, tree)))?;
     let found = Label::of(&plan).with(plan.release.hash());
-    if found == *id { Ok(()) } else { Err(UnpackError::OtherPlan { said: id.clone(), found }) }
+    if found == *id {
+        Ok(())
+    } else {
+        Err(UnpackError::OtherPlan { said: Box::new(id.clone()), found: Box::new(found) })
+    }
 }
 
 /// The error with the names of files as the archive has them, not where they were written to in passing.

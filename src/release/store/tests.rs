@@ -65,7 +65,7 @@ fn a_release_that_is_taken_is_there_after_a_restart() {
     assert_eq!((kept.files, kept.added, kept.signer), (2, Wall(5), Signer::Nobody));
     assert!(world.blobs.has(kept.release.blob.id));
     for store in [&world.store, &world.reopened()] {
-        assert_eq!(store.list(), [kept.clone()]);
+        assert_eq!(store.list(), std::slice::from_ref(&kept));
         let plan = Plan::load(&store.path(release).unwrap()).unwrap();
         assert_eq!(plan.release.hash(), release);
         store.verify(release).unwrap();
