@@ -30,7 +30,8 @@ fn member(id: NodeId, last: u8, liveness: Liveness) -> MemberView {
 fn ground(template: &str, user: &str) -> (tempfile::TempDir, Ground) {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("config")).unwrap();
-    let manifest = "name = \"web\"\nversion = \"1\"\nservice.run = \"x\"\n[exports]\nport = \"port\"\n";
+    let manifest =
+        "name = \"web\"\nversion = \"1\"\nstrict-templates = true\nservice.run = \"x\"\n[exports]\nport = \"port\"\n";
     fs::write(dir.path().join("plan.toml"), manifest).unwrap();
     fs::write(dir.path().join("default.toml"), "port = 1\nhost = 'a'\n").unwrap();
     fs::write(dir.path().join("config/web.conf"), template).unwrap();
