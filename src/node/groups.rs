@@ -104,7 +104,8 @@ impl Node {
                 departed.insert(*node);
                 continue;
             }
-            let present = !member.node.facts.left && !(*node == self.me && self.leaving);
+            let leaves = member.node.facts.left || (*node == self.me && self.leaving);
+            let present = !leaves;
             let eligible = present && member.status.eligible;
             members.insert(*node, Candidacy { alive, present, eligible, suitability: member.status.suitability });
         }
