@@ -157,6 +157,9 @@ impl Node {
         self.census.watch(group);
         self.join_elections(now, group, Some(rules), None);
         self.inform_election(now, group);
+        // The view first has to know of the member, or at least of what an earlier run said of it.
+        self.settle(now);
+        self.set_own_member(now, group, Some(status.clone()));
         Ok(Done { changed: true, ..Done::default() })
     }
 
@@ -165,6 +168,7 @@ impl Node {
             known.election.resign_all(now);
         }
         self.records.delete(now, &Key::service(group, self.me)).map_err(CommandError::Record)?;
+        self.set_own_member(now, group, None);
         Ok(Done { changed: true, ..Done::default() })
     }
 

@@ -3,7 +3,7 @@
 
 use crate::base::{GroupId, Mono, NodeId, Now, Seat, Term};
 use crate::census::Liveness;
-use crate::records::value::{self, Rollout};
+use crate::records::value::{self, MemberStatus, Rollout};
 use crate::records::{Key, Kind, Record, Write};
 use crate::rollout::{self, Facts, Leads, Lease, Member, Own, RolloutAction, RolloutMessage, Updater, Version, Voter};
 
@@ -16,11 +16,14 @@ pub(super) struct GroupRollout {
     member: Member,
     voter: Voter,
     updater: Updater,
+    /// What this node's member says, as far as it said so in this run: what an earlier run said may come back from
+    /// others, and a member that returns must not be taken for what it was.
+    own: Option<MemberStatus>,
 }
 
 impl GroupRollout {
     pub(super) fn new(me: NodeId, nonce: u64) -> Self {
-        Self { member: Member::new(nonce), voter: Voter::default(), updater: Updater::new(me) }
+        Self { member: Member::new(nonce), voter: Voter::default(), updater: Updater::new(me), own: None }
     }
 
     pub(super) fn deadline(&self) -> Option<Mono> {
@@ -93,15 +96,23 @@ impl Node {
         }
     }
 
+    /// This node's member says this, or is no member any more.
+    pub(super) fn set_own_member(&mut self, now: Now, id: &GroupId, status: Option<MemberStatus>) {
+        if let Some(group) = self.groups.get_mut(id) {
+            group.rollout.own = status;
+        }
+        self.inform_rollout(now, id);
+    }
+
     /// The view of a group changed, or what its member may do.
     pub(super) fn inform_rollout(&mut self, now: Now, id: &GroupId) {
         let Some(group) = self.groups.get_mut(id) else { return };
         let view = self.census.group(id);
         let record = view.rollout.as_ref().map(|(_, rollout)| &**rollout);
         group.rollout.member.set_rollout(now.mono, self.me, record);
-        let goal = view.members.get(&self.me).and_then(|member| {
+        let goal = group.rollout.own.as_ref().and_then(|status| {
             let turn = group.rollout.member.turn();
-            let own = Own { me: self.me, status: &member.status, turn, goal: view.goal.as_ref() };
+            let own = Own { me: self.me, status, turn, goal: view.goal.as_ref() };
             rollout::goal(&view, own, |revision| self.census.config(id, revision))
         });
         self.census.set_goal(id, goal);

@@ -173,19 +173,28 @@ impl RolloutScenario {
     fn judge(self, cluster: &mut Cluster) -> Result<(), Violation> {
         let healed = cluster.elapsed();
         is_at_peace(cluster, healed)?;
-        if cluster.rollouts.newest().is_some_and(|record| record.status == RolloutStatus::Paused) {
-            give_order(cluster, 0, OrderKind::Resume);
-        }
         if cluster.node(0).is_some_and(|node| node.census().group(&fake_group()).target.state == DesiredState::Down) {
             cluster.tell(0, Command::SetDesired { group: fake_group(), state: DesiredState::Up });
         }
         let patience = (PER_MEMBER * u32::try_from(cluster.config.hosts).unwrap_or(u32::MAX)).max(AT_LEAST);
-        if cluster.run_while_not(cluster.elapsed() + patience, is_at_rest) {
-            return Ok(());
+        let until = cluster.elapsed() + patience;
+        while cluster.violation.is_none() && cluster.elapsed() < until {
+            let rests = |cluster: &Cluster| is_at_rest(cluster) || is_paused(cluster);
+            if cluster.run_while_not(until, rests) && !is_paused(cluster) {
+                return Ok(());
+            }
+            if is_paused(cluster) {
+                give_order(cluster, 0, OrderKind::Resume);
+                cluster.run_until(cluster.elapsed() + Duration::from_secs(2));
+            }
         }
         let waited_ms = since(cluster, healed);
         Err(RolloutViolation::Restless { waited_ms, what: standing(cluster) }.into())
     }
+}
+
+fn is_paused(cluster: &Cluster) -> bool {
+    cluster.rollouts.newest().is_some_and(|record| record.status == RolloutStatus::Paused)
 }
 
 /// Whether nothing is left to do, and every member is what it is to be, or the record says why not.
