@@ -76,7 +76,7 @@ impl Make {
             Self::read(value("fate"), value("every"), value("after"))
         });
         let make = if config.fate.is_some() { config } else { release };
-        if host % usize::from(make.every.max(1)) == 0 { make } else { Self::GOOD }
+        if host.is_multiple_of(usize::from(make.every.max(1))) { make } else { Self::GOOD }
     }
 
     fn read(code: u8, every: u8, tenths: u8) -> Self {

@@ -485,7 +485,7 @@ fn a_leader_hands_its_seat_over_once_its_process_is_gone_and_waits_for_another_t
     rig.tell(Event::Role(Role::Follower));
     assert_eq!((rig.machine.snapshot().eligible, rig.all()), (true, vec![Action::Render]));
     // Nobody is there to take it: it is kept.
-    let mut rig = begin(Successor::None);
+    let rig = begin(Successor::None);
     assert_eq!((rig.machine.snapshot().eligible, rig.state()), (true, ServiceState::Initializing));
     // Whoever was there is gone: it is taken back.
     let mut rig = begin(Successor::Ready);
