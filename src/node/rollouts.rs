@@ -124,12 +124,23 @@ impl Node {
         let ids: Vec<GroupId> =
             self.groups.iter().filter(|(_, group)| due(group.rollout.deadline())).map(|(id, _)| id.clone()).collect();
         for id in ids {
-            let (updater, leads) = (self.updater(&id), self.holds(&id, &Seat::Leader).is_some());
+            // A member that was told to begin and cannot would begin at any time later.
+            let updater = self.updater(&id).filter(|_| self.can_begin(&id));
+            let leads = self.holds(&id, &Seat::Leader).is_some();
             if let Some(group) = self.groups.get_mut(&id) {
                 group.rollout.member.tick(now.mono, updater, leads);
             }
             self.update(now, &id, None);
         }
+    }
+
+    /// Whether all is known here that the turn asks for which the member waits for.
+    fn can_begin(&self, id: &GroupId) -> bool {
+        let Some(group) = self.groups.get(id) else { return false };
+        let (Some(grant), Some(status)) = (group.rollout.member.granted(), &group.rollout.own) else { return true };
+        let view = self.census.group(id);
+        let own = Own { me: self.me, status, turn: Some(grant), goal: None };
+        rollout::goal(&view, own, |revision| self.census.config(id, revision)).is_some()
     }
 
     pub(super) fn take_rollout_message(&mut self, now: Now, from: NodeId, id: &GroupId, msg: RolloutMessage) {

@@ -57,6 +57,15 @@ impl Member {
         }
     }
 
+    /// The turn that the record grants and that may not begin yet.
+    #[must_use]
+    pub fn granted(&self) -> Option<&Grant> {
+        match &self.phase {
+            Phase::Asking { grant, .. } => Some(grant),
+            Phase::None | Phase::Begun { .. } | Phase::Declined { .. } => None,
+        }
+    }
+
     /// The record says this now.
     pub fn set_rollout(&mut self, now: Mono, me: NodeId, record: Option<&Rollout>) {
         let granted = record.and_then(|rollout| rollout.turn_of(me).map(|grant| (rollout.id, grant)));
@@ -75,7 +84,7 @@ impl Member {
         };
     }
 
-    /// Asks the updater, if it is time to. `leads` tells whether this member leads its group.
+    /// Asks the updater, if there is one and it is time to. `leads` tells whether this member leads its group.
     pub fn tick(&mut self, now: Mono, updater: Option<NodeId>, leads: bool) {
         let (Phase::Asking { next, .. } | Phase::Declined { next, .. }) = &mut self.phase else { return };
         if *next > now {

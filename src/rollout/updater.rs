@@ -215,10 +215,8 @@ impl Driving {
         };
         if view.rollout.as_ref().is_some_and(is_its_own)
             && let Some(watch) = self.watches.get_mut(&turn)
-            // Told that it may after it was told that it may not: this is late, and from an earlier run of the member.
-            && watch.told != Told::Go
         {
-            watch.told = Told::Declined;
+            watch.decline();
         }
     }
 

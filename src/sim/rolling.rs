@@ -177,7 +177,8 @@ impl RolloutScenario {
             cluster.tell(0, Command::SetDesired { group: fake_group(), state: DesiredState::Up });
         }
         let patience = (PER_MEMBER * u32::try_from(cluster.config.hosts).unwrap_or(u32::MAX)).max(AT_LEAST);
-        let until = cluster.elapsed() + patience;
+        let deadline = cluster.rollouts.newest().map_or(0, |record| record.options.deadline_ms);
+        let until = cluster.elapsed() + patience + Duration::from_millis(deadline) * 3;
         while cluster.violation.is_none() && cluster.elapsed() < until {
             let rests = |cluster: &Cluster| is_at_rest(cluster) || is_paused(cluster);
             if cluster.run_while_not(until, rests) && !is_paused(cluster) {

@@ -157,15 +157,13 @@ impl Rollouts {
         }
     }
 
-    /// A turn came to a good end.
-    pub(super) fn done(&mut self, host: usize, turn: &Turn) -> Result<(), Violation> {
-        self.turns += 1;
-        let (node, rollout) = (host, turn.rollout);
-        if turn.kind != TurnKind::Forward || self.repeated.contains(&rollout) {
+    /// A member is changed in a turn.
+    fn changed(&mut self, node: usize, rollout: u64, turn: u64) -> Result<(), RolloutViolation> {
+        if self.repeated.contains(&rollout) {
             return Ok(());
         }
-        match self.updated.insert((rollout, node), turn.number) {
-            Some(before) if before != turn.number => Err(RolloutViolation::Twice { node, rollout }.into()),
+        match self.updated.insert((rollout, node), turn) {
+            Some(before) if before != turn => Err(RolloutViolation::Twice { node, rollout }),
             Some(_) | None => Ok(()),
         }
     }
@@ -299,6 +297,7 @@ impl Cluster {
     pub(super) fn check_launch(&mut self, host: usize, target: &Target, turn: Option<u64>) {
         let mine = self.hosts[host].service.mine().cloned();
         let is_its_own = mine.as_ref() == Some(target);
+        let id = self.hosts[host].id;
         let rolling = self.hosts[host].service.script.strategy == Strategy::Rolling;
         let Some(record) = self.known_rollout(host) else { return };
         let is_of_rollout = *target == record.from || *target == record.to;
@@ -308,6 +307,10 @@ impl Cluster {
         };
         if rolling && !is_fine {
             self.in_between(host, target, &record);
+        }
+        let grant = record.turn_of(id).filter(|grant| Some(grant.turn) == turn && grant.kind == TurnKind::Forward);
+        if let Some(grant) = grant {
+            self.violate(|cluster| Ok(cluster.rollouts.changed(host, record.id, grant.turn)?));
         }
     }
 

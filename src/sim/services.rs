@@ -73,7 +73,7 @@ impl Cluster {
             }
             Effect::Done(turn) => {
                 self.trace.say(self.at, &format!("node {host} is done with turn {}", turn.number));
-                self.violate(|cluster| cluster.rollouts.done(host, &turn));
+                self.rollouts.turns += 1;
             }
             Effect::Launched { target, turn } => {
                 self.trace.say(self.at, &format!("node {host} launches {}", super::rollouts::shown(&target)));

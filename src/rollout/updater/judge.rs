@@ -7,7 +7,7 @@ use crate::records::value::{
 
 use super::super::action::RolloutNote;
 use super::next::Next;
-use super::watch::{Told, lost_limit, report_limit};
+use super::watch::{Before, Told, lost_limit, report_limit};
 
 /// How many failures a record names at most, whatever its options say.
 pub(super) const FAILURES_MAX: usize = 64;
@@ -46,6 +46,8 @@ enum End {
     },
     /// It never began, or begins anew when its member is back.
     Withdrawn,
+    /// It may have begun, and is not pursued any more.
+    Interrupted,
 }
 
 /// How it is known that a turn failed.
@@ -68,6 +70,7 @@ impl Next<'_> {
                 End::Withdrawn => {
                     self.notes.push(RolloutNote::Withdrawn { rollout: record.id, member: grant.member });
                 }
+                End::Interrupted => self.interrupted(record, &grant),
             }
         }
     }
@@ -90,8 +93,10 @@ impl Next<'_> {
         });
         let now = self.now.mono;
         let Some(watch) = self.watches.get_mut(&grant.turn) else { return End::Not };
-        if watch.told == Told::Declined {
-            return End::Withdrawn;
+        match watch.told {
+            Told::Declined(Before::Nothing) => return End::Withdrawn,
+            Told::Declined(Before::Something) => return End::Interrupted,
+            Told::Nothing | Told::Unknown | Told::Go => {}
         }
         if answers {
             watch.lost_since = None;
@@ -131,7 +136,7 @@ impl Next<'_> {
         let (rollout, member, kind) = (record.id, grant.member, grant.kind);
         self.notes.push(RolloutNote::MemberDone { rollout, member, kind });
         match kind {
-            TurnKind::Forward => {}
+            TurnKind::Forward => record.failed.retain(|failure| failure.member != member),
             TurnKind::Restore | TurnKind::Back => {
                 for failure in record.failed.iter_mut().filter(|failure| failure.member == member) {
                     failure.aftermath = Aftermath::Restored;
@@ -140,6 +145,17 @@ impl Next<'_> {
                 record.failed.retain(|failure| failure.member != member || !failure.again);
             }
         }
+    }
+
+    /// A member that may be on its way back by itself is out until it has shown what it is.
+    fn interrupted(&mut self, record: &mut Rollout, grant: &Grant) {
+        self.notes.push(RolloutNote::Withdrawn { rollout: record.id, member: grant.member });
+        if record.failed.iter().any(|failure| failure.member == grant.member) {
+            return;
+        }
+        let reason = "its turn was taken back".to_owned();
+        let failure = Failure::new(grant.member, grant.turn, reason, String::new());
+        record.failed.push(Failure { again: true, ..failure });
     }
 
     fn failed(&mut self, record: &mut Rollout, grant: &Grant, how: How, why: String, output: String) {

@@ -150,7 +150,6 @@ impl<'a> Next<'a> {
 
     fn grant_forward(&mut self, record: &mut Rollout) {
         for member in order::next_forward(self.view, record, self.me) {
-            record.failed.retain(|failure| failure.member != member);
             self.give(record, member, TurnKind::Forward);
         }
     }

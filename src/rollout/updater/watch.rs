@@ -29,8 +29,17 @@ pub(super) enum Told {
     Unknown,
     /// That it may begin.
     Go,
-    /// That it may not; and it said that it has not begun and never shall.
-    Declined,
+    /// That it may not; and it said that it is not at it and never shall be.
+    Declined(Before),
+}
+
+/// What a member may have done of a turn before it declined it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// Nothing.
+    Nothing,
+    /// It may have begun, and its supervisor may have been restarted since: then it goes back by itself.
+    Something,
 }
 
 impl Watch {
@@ -48,9 +57,20 @@ impl Watch {
     /// Whether it is known that the turn has not begun, and cannot.
     pub(super) fn is_unbegun(&self) -> bool {
         match self.told {
-            Told::Nothing | Told::Declined => true,
-            Told::Unknown | Told::Go => false,
+            Told::Nothing | Told::Declined(Before::Nothing) => true,
+            Told::Unknown | Told::Go | Told::Declined(Before::Something) => false,
         }
+    }
+
+    /// Its member says that it never shall begin.
+    pub(super) fn decline(&mut self) {
+        self.told = match self.told {
+            Told::Nothing => Told::Declined(Before::Nothing),
+            Told::Unknown => Told::Declined(Before::Something),
+            // Told that it may after it was told that it may not: this is late, and from an earlier run of the member.
+            Told::Go => Told::Go,
+            Told::Declined(before) => Told::Declined(before),
+        };
     }
 }
 
