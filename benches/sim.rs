@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use sup::sim::{Cluster, ClusterConfig, Link, RolloutScenario, Scenario};
+use sup::base::GroupId;
+use sup::node::{Command, GroupRules};
+use sup::records::value::{Batch, RolloutOptions, RolloutStatus, Strategy, Topology};
+use sup::sim::{Cluster, ClusterConfig, Link, Make, RolloutScenario, Scenario, Script};
 
 /// Runs the simulator.
 #[derive(Parser)]
@@ -31,6 +34,9 @@ struct Args {
     /// Time the convergence of a fault-free ring of so many nodes instead
     #[arg(long)]
     ring: Option<usize>,
+    /// Time one rollout through a group of so many members in which nothing goes wrong instead, 5 % at a time
+    #[arg(long)]
+    rollout_of: Option<usize>,
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
@@ -49,9 +55,10 @@ struct Totals {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match args.ring {
-        Some(nodes) => large_ring(nodes),
-        None => seeds(&args),
+    match (args.ring, args.rollout_of) {
+        (Some(nodes), _) => large_ring(nodes),
+        (None, Some(members)) => large_rollout(members),
+        (None, None) => seeds(&args),
     }
 }
 
@@ -154,4 +161,58 @@ fn large_ring(nodes: usize) -> ExitCode {
     );
     println!("took {:.1} s", began.elapsed().as_secs_f64());
     if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A release goes round a large group.
+fn large_rollout(members: usize) -> ExitCode {
+    let began = Instant::now();
+    let rules = GroupRules { min_members: 1, council_size: 5, replace_voter_after: Duration::from_secs(60) };
+    let config = ClusterConfig { hosts: members, services: true, ..ClusterConfig::default() };
+    let mut cluster = Cluster::new(config, |_, _| Script {
+        topology: Topology::Standalone,
+        strategy: Strategy::Rolling,
+        rules,
+        start_time: Duration::from_millis(200),
+        suitability: 0,
+    });
+    for host in 0..members {
+        cluster.start(host);
+    }
+    let group: GroupId = "fake.default".parse().unwrap_or_else(|_| unreachable!("the text is a group"));
+    let knows =
+        |cluster: &Cluster| cluster.node(0).is_some_and(|node| node.census().members(&group).count() == members);
+    if !cluster.run_while_not(Duration::from_secs(120), knows) {
+        println!("not all members are known");
+        return ExitCode::FAILURE;
+    }
+    let options = RolloutOptions { batch: Batch::Percent(5), min_healthy_ms: 500, ..RolloutOptions::default() };
+    let toml = Make::GOOD.config(1);
+    for command in [
+        Command::SetOptions { group: group.clone(), options },
+        Command::ApplyConfig { group: group.clone(), toml, expect: None },
+    ] {
+        if !cluster.command(0, command).is_some_and(|result| result.is_ok()) {
+            println!("node 0 refuses");
+            return ExitCode::FAILURE;
+        }
+    }
+    let (asked, events, bytes) = (cluster.elapsed(), cluster.events, cluster.datagram_bytes);
+    let is_done = |cluster: &Cluster| {
+        let rollout = cluster.node(0).and_then(|node| node.census().group(&group).rollout.clone());
+        rollout.is_some_and(|(_, rollout)| rollout.status == RolloutStatus::Done)
+    };
+    let done = cluster.run_while_not(asked + Duration::from_secs(600), is_done);
+    let took = cluster.elapsed().saturating_sub(asked);
+    println!(
+        "{members} members: done: {done}, after {took:?} of virtual time, at most {} out at once",
+        cluster.most_out()
+    );
+    let per_member = |sum: u64| sum / members as u64;
+    println!(
+        "{} events and {} B of datagrams for each member; took {:.1} s",
+        per_member(cluster.events - events),
+        per_member(cluster.datagram_bytes - bytes),
+        began.elapsed().as_secs_f64()
+    );
+    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

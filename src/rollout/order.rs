@@ -47,8 +47,9 @@ pub(super) fn next_forward(view: &GroupView, rollout: &Rollout, me: NodeId) -> V
     }
     let limit = limit(view, rollout);
     let out = out(rollout);
-    // Whoever is out already takes nothing from the others when it begins; and while it is, they may have to wait.
-    if let Some(broken) = others.iter().find(|member| out.contains(*member)).filter(|_| rollout.in_turn.is_empty()) {
+    // Whoever is broken already takes nothing from the others when it begins.
+    let is_broken = |member: &&NodeId| rollout.failed.iter().any(|f| f.member == **member && is_next_remedy(f));
+    if let Some(broken) = others.iter().find(is_broken).filter(|_| rollout.in_turn.is_empty() && out.len() < limit) {
         return vec![*broken];
     }
     let others_out = |but: NodeId| out.iter().filter(|member| **member != but).count();
@@ -129,9 +130,10 @@ pub(super) fn out(rollout: &Rollout) -> BTreeSet<NodeId> {
     in_turn.chain(failed).collect()
 }
 
-/// Whether a member that failed is out. Where it is not to be put back, a person has accepted that it is.
+/// Whether a member that failed is out as far as the others have to wait for it. Where it is not to be put back, or could
+/// not be, nothing goes on before a person has seen it; and who then goes on accepts that it is out.
 fn is_out(rollout: &Rollout, failure: &Failure) -> bool {
-    rollout.options.restore_failed && matches!(failure.aftermath, Aftermath::Waits | Aftermath::Stuck)
+    rollout.options.restore_failed && failure.aftermath == Aftermath::Waits
 }
 
 /// Whether another turn forward is all that is left to try with a member.

@@ -157,15 +157,21 @@ impl Rollouts {
         }
     }
 
+    /// A turn came to a good end.
+    pub(super) fn done(&mut self, node: usize, turn: &Turn) {
+        self.turns += 1;
+        if turn.kind == TurnKind::Forward {
+            self.updated.insert((turn.rollout, node), turn.number);
+        }
+    }
+
     /// A member is changed in a turn.
     fn changed(&mut self, node: usize, rollout: u64, turn: u64) -> Result<(), RolloutViolation> {
-        if self.repeated.contains(&rollout) {
-            return Ok(());
+        let before = self.updated.get(&(rollout, node));
+        if before.is_some_and(|before| *before != turn) && !self.repeated.contains(&rollout) {
+            return Err(RolloutViolation::Twice { node, rollout });
         }
-        match self.updated.insert((rollout, node), turn) {
-            Some(before) if before != turn => Err(RolloutViolation::Twice { node, rollout }),
-            Some(_) | None => Ok(()),
-        }
+        Ok(())
     }
 
     /// A node knows this version now.
@@ -192,7 +198,8 @@ impl Rollouts {
             if before != Some((rollout.id, rollout.status)) {
                 self.stands_since = at;
             }
-            let written_off = rollout.failed.iter().filter(|failure| failure.aftermath == Aftermath::WrittenOff);
+            let is_given_up = |aftermath| matches!(aftermath, Aftermath::WrittenOff | Aftermath::Stuck);
+            let written_off = rollout.failed.iter().filter(|failure| is_given_up(failure.aftermath));
             self.written_off.extend(written_off.map(|failure| failure.member));
             self.newest = Some((version, Arc::clone(rollout)));
         }
@@ -212,6 +219,12 @@ pub(super) fn shown(target: &Target) -> String {
 }
 
 impl Cluster {
+    /// How many members were out because of a rollout at once, at most.
+    #[must_use]
+    pub fn most_out(&self) -> usize {
+        self.rollouts.most_out
+    }
+
     /// Something happened to a service.
     pub(super) fn look_at_service(&mut self, host: usize) {
         let is_out = self.hosts[host].service.is_out();

@@ -73,7 +73,7 @@ impl Cluster {
             }
             Effect::Done(turn) => {
                 self.trace.say(self.at, &format!("node {host} is done with turn {}", turn.number));
-                self.rollouts.turns += 1;
+                self.rollouts.done(host, &turn);
             }
             Effect::Launched { target, turn } => {
                 self.trace.say(self.at, &format!("node {host} launches {}", super::rollouts::shown(&target)));
