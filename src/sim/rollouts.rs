@@ -12,7 +12,6 @@ use crate::rollout::Version;
 use super::clock::True;
 use super::cluster::Cluster;
 use super::host::Process;
-use super::invariants::Violation;
 
 /// For how long the word of an updater may be on its way to a member: a question is good for a second of the member's
 /// clock.
