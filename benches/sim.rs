@@ -191,7 +191,7 @@ fn large_rollout(members: usize) -> ExitCode {
         Command::SetOptions { group: group.clone(), options },
         Command::ApplyConfig { group: group.clone(), toml, expect: None },
     ] {
-        if !cluster.command(0, command).is_some_and(|result| result.is_ok()) {
+        if cluster.command(0, command).is_none_or(|result| result.is_err()) {
             println!("node 0 refuses");
             return ExitCode::FAILURE;
         }
