@@ -126,7 +126,7 @@ fn config(member: usize, incarnation: u64, council_size: usize) -> ElectionConfi
 /// All are alive as far as the ring knows; the last one is not eligible.
 fn view() -> View {
     let member =
-        |member| (id(member), Candidacy { alive: true, present: member < 2, eligible: member < 2, suitability: None });
+        |member| (id(member), Candidacy { alive: true, present: true, eligible: member < 2, suitability: None });
     View {
         members: (0..MEMBERS).map(member).collect(),
         departed: BTreeSet::new(),
