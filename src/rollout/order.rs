@@ -152,3 +152,6 @@ fn alive(view: &GroupView) -> impl Iterator<Item = &MemberView> {
 fn id(member: &MemberView) -> NodeId {
     member.node.id
 }
+
+#[cfg(test)]
+mod tests;
