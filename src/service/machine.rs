@@ -146,6 +146,8 @@ enum Timer {
     Accept,
     Turn,
     HandOver,
+    /// What a release that failed still runs on its way out has had its time.
+    Leave,
 }
 
 impl Timer {
@@ -153,7 +155,7 @@ impl Timer {
     fn is_of_goal(self) -> bool {
         match self {
             Timer::Fetch | Timer::Accept | Timer::Turn | Timer::HandOver => true,
-            Timer::Backoff | Timer::Health | Timer::PostRun | Timer::Apply | Timer::Suitability => false,
+            Timer::Backoff | Timer::Health | Timer::PostRun | Timer::Apply | Timer::Suitability | Timer::Leave => false,
         }
     }
 }
@@ -372,6 +374,7 @@ impl Machine {
                 // That it is due is all that `settle` wants to know of these.
                 Timer::Accept | Timer::Turn => {}
                 Timer::HandOver => self.seat = None,
+                Timer::Leave => self.cut_short(),
             }
         }
         self.settle(now);

@@ -15,6 +15,8 @@ use crate::plan::HookName;
 /// For how long a member that has given the leader's seat back leaves it to the others: as long as an election in a
 /// wide network takes. Nobody else may be able to take it.
 const HAND_OVER: Duration = Duration::from_secs(5);
+/// What a release that failed has for each of the hooks with which it goes: it is to be gone well within ten seconds.
+const LEAVE: Duration = Duration::from_secs(2);
 
 /// What follows an end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,7 +171,7 @@ impl Machine {
         let runs = matches!(self.process, Process::Runs { .. });
         if runs && self.has(HookName::PreStop) {
             self.enter(Phase::PreStop(then), why, now);
-            return self.run_hook(HookName::PreStop);
+            return self.run_last_hook(HookName::PreStop, now);
         }
         if runs {
             self.actions.push(Action::StopProcess);
@@ -229,9 +231,17 @@ impl Machine {
         let ran = std::mem::take(&mut self.ran);
         if self.has(HookName::PostStop) && ran {
             self.enter(Phase::PostStop(then), why, now);
-            self.run_hook(HookName::PostStop);
+            self.run_last_hook(HookName::PostStop, now);
         } else {
             self.follow(then, why, now);
+        }
+    }
+
+    /// Runs a hook with which a process goes: within what its plan allows, and within little if that plan has failed.
+    fn run_last_hook(&mut self, hook: HookName, now: Now) {
+        self.run_hook(hook);
+        if self.leaves_failed() {
+            self.arm(Timer::Leave, LEAVE, now);
         }
     }
 

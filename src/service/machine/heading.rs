@@ -212,7 +212,7 @@ impl Machine {
         }
         let moved = std::mem::take(&mut self.moved);
         match self.plan.release() {
-            Some(read) if read != release => self.swap(now),
+            Some(read) if read != release => self.swap(begins || moved, now),
             Some(_) | None if begins || (moved && self.goes_back()) => self.wake(moved, now),
             Some(_) | None => {}
         }
@@ -222,8 +222,8 @@ impl Machine {
         self.target.as_ref().and_then(|target| target.release)
     }
 
-    /// Leaves the release that the service is at for the one that was accepted.
-    fn swap(&mut self, now: Now) {
+    /// Leaves the release that the service is at for the one that was accepted, which is news or was under way already.
+    fn swap(&mut self, is_news: bool, now: Now) {
         let seat = self.seat_after_stop();
         match &mut self.phase {
             Phase::Installing
@@ -235,7 +235,9 @@ impl Machine {
             Phase::Waiting(_) | Phase::Backoff | Phase::Failed(_) => self.load(now),
             Phase::PreStop(then) | Phase::Ending(then) | Phase::PostStop(then) => {
                 then.swap(seat);
-                self.cut_short();
+                if is_news {
+                    self.cut_short();
+                }
             }
             // What is being read is followed by what was accepted, and a service that rests has time.
             Phase::Loading | Phase::Down | Phase::Uninstalling | Phase::Unloaded => {}
@@ -273,13 +275,11 @@ impl Machine {
         }
     }
 
-    /// On the way back from a release that failed, its hooks get no time to hang.
-    fn cut_short(&mut self) {
-        if self.goes_back() {
-            for hook in [HookName::PreStop, HookName::PostStop] {
-                if self.hooks.contains(&hook) {
-                    self.actions.push(Action::CancelHook(hook));
-                }
+    /// Ends the hooks with which a release that failed would go: they get no time to hang.
+    pub(super) fn cut_short(&mut self) {
+        for hook in [HookName::PreStop, HookName::PostStop] {
+            if self.leaves_failed() && self.hooks.contains(&hook) {
+                self.actions.push(Action::CancelHook(hook));
             }
         }
     }

@@ -277,6 +277,11 @@ impl Machine {
         }
     }
 
+    /// Whether it is on its way back from what failed here.
+    pub(super) fn leaves_failed(&self) -> bool {
+        self.goes_back() && self.ended.as_ref().is_some_and(|ended| ended.phase == TurnPhase::Failed)
+    }
+
     /// Whether a turn is the one that ended last.
     pub(super) fn has_ended(&self, turn: &Turn) -> bool {
         self.ended.as_ref().is_some_and(|ended| (ended.rollout, ended.turn) == (turn.rollout, turn.number))

@@ -340,6 +340,51 @@ fn a_hook_of_the_failed_release_that_hangs_is_not_waited_for_on_the_way_back() {
 }
 
 #[test]
+fn on_the_way_back_from_a_release_that_was_well_its_hooks_have_their_time() {
+    let hooks = settings(&[HookName::PreStop, HookName::PostStop]);
+    let to = target(Some(release(2)), None);
+    let mut turn_there = turn(7, TurnKind::Forward);
+    turn_there.options.min_healthy_ms = 0;
+    let mut rig = Rig::up(settings(&[]), Role::Standalone);
+    rig.swap(&to, turn_there, hooks);
+    assert_eq!(rig.end_of_turn(), Some((TurnPhase::Done, String::new())));
+    rig.actions();
+    rig.tell(goal(&Target::default(), Some(turn(8, TurnKind::Back)))).tell(Event::Accepted(Target::default()));
+    assert_eq!(rig.actions(), [Action::RunHook(HookName::PreStop)]);
+    rig.tell(Event::ContextChanged).pass(Duration::from_secs(9));
+    assert_eq!(rig.actions(), [], "pre-stop was cut short");
+    rig.tell(done(HookName::PreStop)).tell(stopped());
+    assert_eq!(rig.actions(), [Action::StopProcess, Action::RunHook(HookName::PostStop)]);
+    rig.tell(Event::ContextChanged).pass(Duration::from_secs(30));
+    assert_eq!(rig.actions(), [], "post-stop was cut short");
+    rig.tell(done(HookName::PostStop));
+    assert_eq!(rig.actions(), [Action::Load(None)]);
+}
+
+#[test]
+fn on_the_way_back_from_a_release_that_failed_its_hooks_have_two_seconds() {
+    let hooks = Settings { hooks: settings(&[HookName::PreStop, HookName::PostStop]).hooks, ..checked() };
+    let to = target(Some(release(2)), None);
+    let mut rig = Rig::up(settings(&[]), Role::Standalone);
+    rig.swap(&to, turn(7, TurnKind::Forward), hooks);
+    rig.tell(Event::Checked(Health::Ok, String::new())).tell(Event::Checked(Health::Critical, "gone".to_owned()));
+    assert_eq!(rig.end_of_turn().map(|(phase, _)| phase), Some(TurnPhase::Failed));
+    rig.actions();
+    rig.tell(goal(&Target::default(), Some(turn(8, TurnKind::Restore)))).tell(Event::Accepted(Target::default()));
+    assert_eq!(rig.actions(), [Action::RunHook(HookName::PreStop)]);
+    rig.tell(Event::ContextChanged).pass(Duration::from_millis(1_900));
+    assert_eq!(rig.actions(), []);
+    rig.pass(Duration::from_millis(100));
+    assert_eq!(rig.actions(), [Action::CancelHook(HookName::PreStop)]);
+    rig.tell(failed(HookName::PreStop)).tell(stopped());
+    assert_eq!(rig.actions(), [Action::StopProcess, Action::RunHook(HookName::PostStop)]);
+    rig.pass(Duration::from_secs(2));
+    assert_eq!(rig.actions(), [Action::CancelHook(HookName::PostStop)]);
+    rig.tell(failed(HookName::PostStop));
+    assert_eq!(rig.actions(), [Action::Load(None)]);
+}
+
+#[test]
 fn a_reconfiguration_to_a_bad_config_is_cut_short_and_taken_back() {
     let mut rig = Rig::up(settings(&[HookName::Reconfigure]), Role::Standalone);
     let to = target(None, Some("1-a"));
