@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use sup::blob::{BlobStore, BlobThread, Blobs, BlobsConfig};
-use sup::net::{Counters, Dialer, Receivers, accept};
+use sup::net::{Counters, Dialer, Gate, KeySet, Receivers, Versions, accept};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -48,12 +48,15 @@ impl Node {
         let address = listener.local_addr().expect("an address");
         book.lock().expect("no panic").push(address);
         let counters = Arc::new(Counters::default());
-        let dialer = Dialer::new(None, Arc::clone(&counters));
+        let ring = "bench".parse().expect("a name");
+        let gate = Arc::new(Gate::new(ring, Versions::default(), KeySet::clear()).expect("randomness"));
+        let dialer = Dialer::new(None, Arc::clone(&gate), Arc::clone(&counters));
         let (requests, mut nobody) = mpsc::channel(1);
         let (blobs, streams) = mpsc::channel(32);
+        let receivers = Receivers { keys: requests.clone(), requests, blobs };
         tokio::spawn(async move {
             tokio::select! {
-                () = accept(listener, Receivers { requests, blobs }, counters) => {}
+                () = accept(listener, receivers, gate, counters) => {}
                 _ = nobody.recv() => {}
             }
         });

@@ -12,6 +12,7 @@ mod id;
 pub mod limits;
 mod name;
 mod release;
+mod ring_name;
 mod seat;
 mod time;
 
@@ -21,5 +22,6 @@ pub use hash::{Hash, HashError};
 pub use id::{NodeId, NodeIdError};
 pub use name::{Name, NameError};
 pub use release::{BlobRef, ReleaseId, ReleaseRef, Version, VersionError};
+pub use ring_name::{RingName, RingNameError};
 pub use seat::{Seat, SeatError, Term};
 pub use time::{Mono, Now, Wall};

@@ -8,6 +8,7 @@
 //! | `services` | the services of this node, and their minders |
 //! | `releases` | the releases of this node, as its services need them |
 //! | `backend` | what the API asks, answered |
+//! | `keys` | the keys of the ring on this node |
 //! | `feed` | what happened, for the log and for people |
 //! | `blobs` | lets go of blobs that nothing names any more |
 //! | `advertise` | the address that others are told |
@@ -31,6 +32,7 @@ mod clock;
 mod error;
 mod feed;
 mod init;
+mod keys;
 mod life;
 mod logging;
 mod notify;
@@ -46,10 +48,11 @@ use crate::api::shape::StartRequest;
 
 pub use error::RunError;
 pub use init::{Role, take_role};
+pub use keys::{KeyFileError, KeysError};
 pub use ringloop::RingStartError;
 pub use settings::{
-    Advertise, Arity, Environment, GOSSIP_PORT, HTTP_PORT, Key, ListenHttp, LogFormat, Origin, Peer, PeerError,
-    Settings, SettingsError, Sources,
+    Advertise, Arity, Encryption, Environment, GOSSIP_PORT, HTTP_PORT, Key, ListenHttp, LogFormat, Origin, Peer,
+    PeerError, Settings, SettingsError, Sources,
 };
 
 /// Helper threads for what blocks: reading plans, saving specs. They go after a second without work.

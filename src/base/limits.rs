@@ -4,9 +4,11 @@
 pub const RECORD_VALUE_BYTES: usize = 64 * 1024;
 /// Largest key of a record, in bytes.
 pub const RECORD_KEY_BYTES: usize = 512;
-/// Largest payload of one datagram, before the envelope of [`crate::net`], in bytes. With the envelope (32 bytes are
-/// set aside for it, encryption included) and the headers of IPv6 and UDP it stays below an Ethernet frame.
-pub const DATAGRAM_PAYLOAD_BYTES: usize = 1400;
+/// Largest payload of one datagram, before the envelope of [`crate::net`], in bytes. With the envelope (80 bytes at most,
+/// encryption and the longest name of a ring included) and the headers of IPv6 and UDP it fits an Ethernet frame.
+pub const DATAGRAM_PAYLOAD_BYTES: usize = 1372;
+/// Most characters of a ring's name.
+pub const RING_NAME_CHARS: usize = 32;
 /// Largest frame of a stream, in bytes: a full page of records of the largest size, with room for their keys.
 pub const STREAM_FRAME_BYTES: usize = 1024 * 1024;
 /// Largest group config that may be applied, in bytes (it is one record's value, less its envelope).

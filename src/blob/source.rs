@@ -48,6 +48,7 @@ impl From<FrameError> for Ended {
     fn from(error: FrameError) -> Self {
         match error {
             FrameError::Io(_) => Self::Failed,
+            FrameError::Refused(_) => Self::Failed,
             FrameError::Envelope(_) => Self::Lied("it sent a frame that is not acceptable"),
         }
     }

@@ -14,6 +14,15 @@ pub(super) struct SupervisorArgs {
     /// A node to join; may be repeated [port: 9638]
     #[arg(long = "peer", value_name = "HOST[:PORT]")]
     pub peers: Vec<String>,
+    /// The ring's name: nodes of different names never become one ring [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub ring: Option<String>,
+    /// File with the ring's key, or several, one a line (or the key itself in SUP_RING_KEY)
+    #[arg(long, value_name = "FILE")]
+    pub ring_key_file: Option<String>,
+    /// Refuse clear text: true, false, or auto: once a key is in use [default: auto]
+    #[arg(long, value_name = "WHETHER", hide_short_help = true)]
+    pub require_encryption: Option<String>,
     /// Address of gossip (UDP) and sync (TCP) [default: 0.0.0.0:9638]
     #[arg(long, value_name = "IP[:PORT]")]
     pub listen_gossip: Option<String>,
@@ -77,6 +86,9 @@ impl SupervisorArgs {
             (Key::Advertise, &self.advertise),
             (Key::ListenHttp, &self.listen_http),
             (Key::InsecureHttp, &insecure_http),
+            (Key::Ring, &self.ring),
+            (Key::RingKeyFile, &self.ring_key_file),
+            (Key::RequireEncryption, &self.require_encryption),
             (Key::Profile, &self.profile),
             (Key::JoinTimeout, &self.join_timeout),
             (Key::MaxClockSkew, &self.max_clock_skew),

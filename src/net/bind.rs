@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 
 use super::counters::Counters;
+use super::gate::Gate;
 use super::tcp::Dialer;
 use super::udp::Datagrams;
 
@@ -25,6 +26,8 @@ pub struct Sockets {
     pub dialer: Dialer,
     /// What goes through all of them.
     pub counters: Arc<Counters>,
+    /// What all of them go by.
+    pub gate: Arc<Gate>,
 }
 
 /// Which of the two.
@@ -74,11 +77,11 @@ pub enum BindError {
     },
 }
 
-/// Binds both sockets. Must be called within the tokio runtime that will use them.
+/// Binds both sockets; what goes through them goes by this gate. Must be called within the tokio runtime that will use them.
 ///
 /// # Errors
 /// One of them cannot be bound.
-pub fn bind(address: SocketAddr) -> Result<Sockets, BindError> {
+pub fn bind(address: SocketAddr, gate: &Arc<Gate>) -> Result<Sockets, BindError> {
     let failed = |transport| {
         move |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => BindError::InUse { address, transport, holder: holder(address, transport) },
@@ -90,10 +93,11 @@ pub fn bind(address: SocketAddr) -> Result<Sockets, BindError> {
     let counters = Arc::new(Counters::default());
     let source = Some(address.ip()).filter(|ip| !ip.is_unspecified());
     Ok(Sockets {
-        datagrams: Datagrams::new(socket, Arc::clone(&counters)),
+        datagrams: Datagrams::new(socket, Arc::clone(&counters), Arc::clone(gate)),
         listener,
-        dialer: Dialer::new(source, Arc::clone(&counters)),
+        dialer: Dialer::new(source, Arc::clone(gate), Arc::clone(&counters)),
         counters,
+        gate: Arc::clone(gate),
     })
 }
 
@@ -161,7 +165,13 @@ fn kernel_form(ip: IpAddr) -> String {
 mod tests {
     use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-    use super::{BindError, Transport, bind, holder};
+    use super::{BindError, Transport, holder};
+    use crate::net::testing::gate;
+    use crate::net::{KeySet, Sockets};
+
+    fn bind(address: SocketAddr) -> Result<Sockets, BindError> {
+        super::bind(address, &gate("a", KeySet::clear()).into())
+    }
 
     #[tokio::test]
     async fn a_port_in_use_is_named_with_the_process_that_has_it() {

@@ -7,8 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Dropped {
     /// It is of a version of the wire that this node does not speak.
     Version,
+    /// It is of a kind that this node does not know.
+    Unknown,
+    /// It is of another ring.
+    Ring,
+    /// It is in clear text, and must not be.
+    Clear,
     /// It is sealed with a key that this node does not have.
     Key,
+    /// It was changed on its way, or made by somebody without the key.
+    Forged,
+    /// It was received before.
+    Replayed,
     /// It is over its size limit.
     TooLarge,
     /// It is too short, or broken off.
@@ -21,15 +31,31 @@ pub enum Dropped {
 
 impl Dropped {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Version, Self::Key, Self::TooLarge, Self::Malformed, Self::Busy, Self::Unsendable];
+    pub const ALL: [Self; 11] = [
+        Self::Version,
+        Self::Unknown,
+        Self::Ring,
+        Self::Clear,
+        Self::Key,
+        Self::Forged,
+        Self::Replayed,
+        Self::TooLarge,
+        Self::Malformed,
+        Self::Busy,
+        Self::Unsendable,
+    ];
 
     /// The word that metrics use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Version => "version",
+            Self::Unknown => "unknown",
+            Self::Ring => "ring",
+            Self::Clear => "clear",
             Self::Key => "key",
+            Self::Forged => "forged",
+            Self::Replayed => "replayed",
             Self::TooLarge => "too-large",
             Self::Malformed => "malformed",
             Self::Busy => "busy",
@@ -40,11 +66,16 @@ impl Dropped {
     const fn index(self) -> usize {
         match self {
             Self::Version => 0,
-            Self::Key => 1,
-            Self::TooLarge => 2,
-            Self::Malformed => 3,
-            Self::Busy => 4,
-            Self::Unsendable => 5,
+            Self::Unknown => 1,
+            Self::Ring => 2,
+            Self::Clear => 3,
+            Self::Key => 4,
+            Self::Forged => 5,
+            Self::Replayed => 6,
+            Self::TooLarge => 7,
+            Self::Malformed => 8,
+            Self::Busy => 9,
+            Self::Unsendable => 10,
         }
     }
 }
@@ -120,6 +151,12 @@ impl Counters {
         add(&self.dropped[why.index()], 1);
     }
 
+    /// How often something was dropped for this reason.
+    #[must_use]
+    pub fn dropped_for(&self, why: Dropped) -> u64 {
+        self.dropped[why.index()].load(Ordering::Relaxed)
+    }
+
     /// Reads all of them.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -148,6 +185,6 @@ mod tests {
         for (times, why) in Dropped::ALL.into_iter().enumerate() {
             (0..=times).for_each(|_| counters.dropped(why));
         }
-        assert_eq!(counters.snapshot().dropped, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(counters.snapshot().dropped, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
     }
 }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
 
 use super::counters::Counters;
-use super::envelope::{FrameError, Heard, read_frame_into, write_frame};
+use super::frame::{Codec, FrameError, Heard};
 
 /// What is read ahead. Small: a frame that is larger goes past it.
 const READ_AHEAD_BYTES: usize = 4096;
@@ -17,6 +17,7 @@ const READ_AHEAD_BYTES: usize = 4096;
 #[derive(Debug)]
 pub struct Frames {
     stream: BufReader<TcpStream>,
+    codec: Codec,
     peer: SocketAddr,
     counters: Arc<Counters>,
 }
@@ -25,14 +26,15 @@ pub struct Frames {
 #[derive(Debug)]
 pub struct Opened {
     stream: std::net::TcpStream,
+    codec: Codec,
     peer: SocketAddr,
     counters: Arc<Counters>,
 }
 
 impl Opened {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, counters: Arc<Counters>) -> io::Result<Self> {
+    pub(super) fn new(stream: TcpStream, codec: Codec, peer: SocketAddr, counters: Arc<Counters>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream: stream.into_std()?, peer, counters })
+        Ok(Self { stream: stream.into_std()?, codec, peer, counters })
     }
 
     /// Who opened it, as the socket saw it.
@@ -46,13 +48,13 @@ impl Opened {
     /// # Errors
     /// The runtime does not take it.
     pub fn take_up(self) -> io::Result<Frames> {
-        Ok(Frames::new(TcpStream::from_std(self.stream)?, self.peer, self.counters))
+        Ok(Frames::new(TcpStream::from_std(self.stream)?, self.codec, self.peer, self.counters))
     }
 }
 
 impl Frames {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, counters: Arc<Counters>) -> Self {
-        Self { stream: BufReader::with_capacity(READ_AHEAD_BYTES, stream), peer, counters }
+    pub(super) fn new(stream: TcpStream, codec: Codec, peer: SocketAddr, counters: Arc<Counters>) -> Self {
+        Self { stream: BufReader::with_capacity(READ_AHEAD_BYTES, stream), codec, peer, counters }
     }
 
     /// The other side.
@@ -67,7 +69,7 @@ impl Frames {
     /// It is over the limit, or the stream broke off.
     pub async fn send(&mut self, head: &[u8], body: &[u8]) -> Result<(), FrameError> {
         self.counters.stream_bytes(0, head.len() + body.len());
-        write_frame(&mut self.stream, head, body).await
+        self.codec.write(&mut self.stream, head, body).await
     }
 
     /// Receives a frame into `into`, whose room is used again.
@@ -75,7 +77,7 @@ impl Frames {
     /// # Errors
     /// The frame is not acceptable, or the stream broke off.
     pub async fn receive(&mut self, into: &mut Vec<u8>) -> Result<Heard, FrameError> {
-        let heard = read_frame_into(&mut self.stream, into).await?;
+        let heard = self.codec.read_into(&mut self.stream, into).await?;
         self.counters.stream_bytes(into.len(), 0);
         Ok(heard)
     }

@@ -1,6 +1,7 @@
-//! Streams. The first byte of the first frame says what a stream is for.
+//! Streams. Each begins with a greeting (see [`super::hello`]); the first byte of the first frame after that says what the
+//! stream is for.
 //!
-//! One for a request carries that and its response, and is closed: a connection per request costs a round trip, and
+//! One for a request carries that and its response, and is closed: a connection per request costs two round trips, and
 //! buys that nothing is kept: no pool, no half-open peer, no order between requests. They are rare (joins, repairs,
 //! large records). One for blobs stays open for as long as there is something to fetch: it is handed on, and does not
 //! count as one of those. And probes only connect.
@@ -17,8 +18,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::counters::{Counters, Dropped};
-use super::envelope::{FrameError, read_frame, write_frame};
+use super::envelope::EnvelopeError;
+use super::frame::{Codec, FrameError, StreamSeal};
 use super::frames::{Frames, Opened};
+use super::gate::Gate;
+use super::hello::{With, greet, welcome};
+use super::key::KeyId;
+use super::stranger::Side;
 use super::udp::reason;
 use crate::ring::{ProbeOutcome, StreamError};
 
@@ -40,6 +46,8 @@ enum Purpose {
     Request = 0,
     /// Pieces of blobs, as the frames that follow ask for them.
     Blobs = 1,
+    /// One request about the keys of the ring, and its response.
+    Keys = 2,
 }
 
 /// Splits what a stream is for from what follows. None: it is for something that this node does not know.
@@ -47,6 +55,7 @@ fn purpose(frame: &Bytes) -> Option<(Purpose, Bytes)> {
     let purpose = match frame.first() {
         Some(0) => Purpose::Request,
         Some(1) => Purpose::Blobs,
+        Some(2) => Purpose::Keys,
         Some(_) | None => return None,
     };
     Some((purpose, frame.slice(1..)))
@@ -57,6 +66,8 @@ fn purpose(frame: &Bytes) -> Option<(Purpose, Bytes)> {
 pub struct Inbound {
     /// Who sent it, as the socket saw it.
     pub from: SocketAddr,
+    /// How it was sealed.
+    pub seal: StreamSeal,
     /// The request.
     pub request: Bytes,
     /// Where the response goes. Dropped: the stream is closed without one.
@@ -105,15 +116,26 @@ pub struct Receivers {
     pub requests: mpsc::Sender<Inbound>,
     /// Those for blobs.
     pub blobs: mpsc::Sender<Opened>,
+    /// Those about the keys of the ring.
+    pub keys: mpsc::Sender<Inbound>,
+}
+
+/// What serving streams takes.
+#[derive(Debug, Clone)]
+struct Service {
+    receivers: Receivers,
+    gate: Arc<Gate>,
+    counters: Arc<Counters>,
 }
 
 /// Serves inbound streams until nobody receives requests any more.
-pub async fn accept(listener: TcpListener, receivers: Receivers, counters: Arc<Counters>) {
+pub async fn accept(listener: TcpListener, receivers: Receivers, gate: Arc<Gate>, counters: Arc<Counters>) {
     let load = Arc::new(Load::default());
+    let service = Service { receivers, gate, counters };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = receivers.requests.closed() => return,
+            () = service.receivers.requests.closed() => return,
         };
         let Ok((stream, from)) = accepted else {
             sleep(ACCEPT_RETRY).await;
@@ -121,61 +143,67 @@ pub async fn accept(listener: TcpListener, receivers: Receivers, counters: Arc<C
         };
         // Over the limit, the connection is closed at once: the peer sees an end, and asks another.
         let Some(place) = load.take(from.ip()) else {
-            counters.dropped(Dropped::Busy);
+            service.counters.dropped(Dropped::Busy);
             continue;
         };
-        let (receivers, counters) = (receivers.clone(), Arc::clone(&counters));
+        let service = service.clone();
         tokio::spawn(async move {
-            match timeout(STREAM_DEADLINE, serve(stream, from, &receivers, &counters)).await {
+            match timeout(STREAM_DEADLINE, service.serve(stream, from)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(FrameError::Envelope(error))) => counters.dropped(reason(error)),
-                Ok(Err(FrameError::Io(_))) | Err(_) => counters.dropped(Dropped::Malformed),
+                Ok(Err(FrameError::Envelope(error))) => {
+                    service.counters.dropped(reason(&error));
+                    service.gate.meet(from, Side::Here, &error);
+                }
+                Ok(Err(FrameError::Io(_) | FrameError::Refused(_))) | Err(_) => {
+                    service.counters.dropped(Dropped::Malformed);
+                }
             }
             drop(place);
         });
     }
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    from: SocketAddr,
-    receivers: &Receivers,
-    counters: &Arc<Counters>,
-) -> Result<(), FrameError> {
-    let Some(frame) = read_frame(&mut stream).await? else { return Ok(()) };
-    counters.stream_in();
-    let Some((purpose, request)) = purpose(&frame) else {
-        counters.dropped(Dropped::Malformed);
-        return Ok(());
-    };
-    match purpose {
-        Purpose::Request => answer(stream, from, request, receivers, counters).await,
-        Purpose::Blobs => {
-            let opened = Opened::new(stream, from, Arc::clone(counters))?;
-            if receivers.blobs.try_send(opened).is_err() {
-                counters.dropped(Dropped::Busy);
+impl Service {
+    async fn serve(&self, mut stream: TcpStream, from: SocketAddr) -> Result<(), FrameError> {
+        let Some(mut codec) = welcome(&mut stream, &self.gate).await? else { return Ok(()) };
+        let Some(frame) = codec.read(&mut stream).await? else { return Ok(()) };
+        self.counters.stream_in();
+        let Some((purpose, request)) = purpose(&frame) else {
+            self.counters.dropped(Dropped::Unknown);
+            return Ok(());
+        };
+        match purpose {
+            Purpose::Request => self.answer(stream, codec, from, request, &self.receivers.requests).await,
+            Purpose::Keys => self.answer(stream, codec, from, request, &self.receivers.keys).await,
+            Purpose::Blobs => {
+                let opened = Opened::new(stream, codec, from, Arc::clone(&self.counters))?;
+                if self.receivers.blobs.try_send(opened).is_err() {
+                    self.counters.dropped(Dropped::Busy);
+                }
+                Ok(())
             }
-            Ok(())
         }
     }
-}
 
-async fn answer(
-    mut stream: TcpStream,
-    from: SocketAddr,
-    request: Bytes,
-    receivers: &Receivers,
-    counters: &Counters,
-) -> Result<(), FrameError> {
-    let (reply, answer) = oneshot::channel();
-    let received = request.len();
-    if receivers.requests.send(Inbound { from, request, reply }).await.is_err() {
-        return Ok(());
+    async fn answer(
+        &self,
+        mut stream: TcpStream,
+        mut codec: Codec,
+        from: SocketAddr,
+        request: Bytes,
+        receiver: &mpsc::Sender<Inbound>,
+    ) -> Result<(), FrameError> {
+        let (reply, answer) = oneshot::channel();
+        let received = request.len();
+        let inbound = Inbound { from, seal: codec.seal(), request, reply };
+        if receiver.send(inbound).await.is_err() {
+            return Ok(());
+        }
+        // No response: the request was nonsense to the node, which has nothing to say to it.
+        let Ok(response) = answer.await else { return Ok(()) };
+        self.counters.stream_bytes(received, response.len());
+        codec.write(&mut stream, &[], &response).await
     }
-    // No response: the request was nonsense to the node, which has nothing to say to it.
-    let Ok(response) = answer.await else { return Ok(()) };
-    counters.stream_bytes(received, response.len());
-    write_frame(&mut stream, &[], &response).await
 }
 
 /// Opens connections to other nodes.
@@ -183,14 +211,26 @@ async fn answer(
 pub struct Dialer {
     /// The own address, if it is a specific one: several nodes of one machine are told apart by it.
     source: Option<IpAddr>,
+    gate: Arc<Gate>,
     counters: Arc<Counters>,
+}
+
+/// A request about the keys of the ring was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyStreamError {
+    /// The other side refuses the stream, or cannot be understood.
+    #[error("{0}")]
+    Refused(EnvelopeError),
+    /// It cannot be reached.
+    #[error("it does not answer")]
+    Unreachable(#[source] Option<io::Error>),
 }
 
 impl Dialer {
     /// Connects from this address of the machine, or from any.
     #[must_use]
-    pub const fn new(source: Option<IpAddr>, counters: Arc<Counters>) -> Self {
-        Self { source, counters }
+    pub const fn new(source: Option<IpAddr>, gate: Arc<Gate>, counters: Arc<Counters>) -> Self {
+        Self { source, gate, counters }
     }
 
     /// Sends a request and waits for its response, at most [`STREAM_DEADLINE`].
@@ -199,23 +239,39 @@ impl Dialer {
     /// There is none. Whether the other side has seen the request is not known, but for [`StreamError::Refused`].
     pub async fn request(&self, to: SocketAddr, request: &[u8]) -> Result<Bytes, StreamError> {
         self.counters.stream_out();
-        match timeout(STREAM_DEADLINE, self.exchange(to, request)).await {
-            Ok(result) => result,
+        let exchange = self.exchange(to, With::KeyInUse, Purpose::Request, request);
+        match timeout(STREAM_DEADLINE, exchange).await {
+            Ok(result) => result.map_err(|error| self.failed(to, &error)),
             Err(_) => Err(StreamError::Timeout),
         }
     }
 
-    async fn exchange(&self, to: SocketAddr, request: &[u8]) -> Result<Bytes, StreamError> {
-        let mut stream = self.connect(to).await.map_err(|error| stream_error(&error))?;
-        let failed = |error: FrameError| match error {
-            FrameError::Io(error) => stream_error(&error),
-            FrameError::Envelope(error) => {
-                self.counters.dropped(reason(error));
-                StreamError::Other
-            }
-        };
-        write_frame(&mut stream, &[Purpose::Request as u8], request).await.map_err(failed)?;
-        let response = read_frame(&mut stream).await.map_err(failed)?.ok_or(StreamError::Other)?;
+    /// Asks a node about its keys, over a stream that is sealed with `key`: who answers has that key.
+    ///
+    /// # Errors
+    /// There is no answer; whether the request was seen is not known.
+    pub async fn ask_keys(&self, to: SocketAddr, key: KeyId, request: &[u8]) -> Result<Bytes, KeyStreamError> {
+        self.counters.stream_out();
+        match timeout(STREAM_DEADLINE, self.exchange(to, With::Key(key), Purpose::Keys, request)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(FrameError::Envelope(why) | FrameError::Refused(why))) => Err(KeyStreamError::Refused(why)),
+            Ok(Err(FrameError::Io(error))) => Err(KeyStreamError::Unreachable(Some(error))),
+            Err(_) => Err(KeyStreamError::Unreachable(None)),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        to: SocketAddr,
+        with: With,
+        purpose: Purpose,
+        request: &[u8],
+    ) -> Result<Bytes, FrameError> {
+        let mut stream = self.connect(to).await?;
+        let mut codec = greet(&mut stream, &self.gate, with).await?;
+        codec.write(&mut stream, &[purpose as u8], request).await?;
+        let response = codec.read(&mut stream).await?;
+        let response = response.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
         self.counters.stream_bytes(response.len(), request.len());
         Ok(response)
     }
@@ -223,16 +279,19 @@ impl Dialer {
     /// Opens a stream for blobs, at most within [`STREAM_DEADLINE`].
     ///
     /// # Errors
-    /// The peer cannot be reached.
+    /// The peer cannot be reached, or refuses.
     pub async fn open_blobs(&self, to: SocketAddr) -> Result<Frames, StreamError> {
         self.counters.stream_out();
         let open = async {
-            let mut stream = self.connect(to).await.map_err(|error| stream_error(&error))?;
-            let purpose = [Purpose::Blobs as u8];
-            write_frame(&mut stream, &purpose, &[]).await.map_err(|_| StreamError::Other)?;
-            Ok(Frames::new(stream, to, Arc::clone(&self.counters)))
+            let mut stream = self.connect(to).await?;
+            let mut codec = greet(&mut stream, &self.gate, With::KeyInUse).await?;
+            codec.write(&mut stream, &[Purpose::Blobs as u8], &[]).await?;
+            Ok(Frames::new(stream, codec, to, Arc::clone(&self.counters)))
         };
-        timeout(STREAM_DEADLINE, open).await.unwrap_or(Err(StreamError::Timeout))
+        match timeout(STREAM_DEADLINE, open).await {
+            Ok(result) => result.map_err(|error| self.failed(to, &error)),
+            Err(_) => Err(StreamError::Timeout),
+        }
     }
 
     /// Connects and closes at once: is anybody there?
@@ -252,6 +311,22 @@ impl Dialer {
         let stream = socket.connect(to).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    /// Counts and tells why a stream did not come about.
+    fn failed(&self, to: SocketAddr, error: &FrameError) -> StreamError {
+        match error {
+            FrameError::Io(error) => stream_error(error),
+            FrameError::Envelope(why) => {
+                self.counters.dropped(reason(why));
+                self.gate.meet(to, Side::Here, why);
+                StreamError::Other
+            }
+            FrameError::Refused(why) => {
+                self.gate.meet(to, Side::There, why);
+                StreamError::Other
+            }
+        }
     }
 }
 

@@ -8,13 +8,24 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 
 use super::counters::{Counters, Dropped};
-use super::envelope::{DATAGRAM_BYTES, EnvelopeError, open_datagram, seal_datagram};
+use super::envelope::{Content, DATAGRAM_BYTES, EnvelopeError, open_datagram, seal_datagram};
+use super::gate::Gate;
+use super::recent::Recent;
+use super::replay::Replay;
+use super::stranger::Side;
+
+/// Nodes whose highest version is remembered: more than a ring has.
+const PEERS: usize = 8192;
 
 /// The UDP socket.
 #[derive(Debug)]
 pub struct Datagrams {
     socket: UdpSocket,
     counters: Arc<Counters>,
+    gate: Arc<Gate>,
+    replay: Replay,
+    /// The highest version that each of the others speaks.
+    speak: Recent<SocketAddr, u8>,
     /// One byte more than the largest datagram: what fills it is over the limit.
     buffer: Box<[u8; DATAGRAM_BYTES + 1]>,
 }
@@ -30,8 +41,9 @@ pub enum Drained {
 }
 
 impl Datagrams {
-    pub(super) fn new(socket: UdpSocket, counters: Arc<Counters>) -> Self {
-        Self { socket, counters, buffer: Box::new([0; DATAGRAM_BYTES + 1]) }
+    pub(super) fn new(socket: UdpSocket, counters: Arc<Counters>, gate: Arc<Gate>) -> Self {
+        let buffer = Box::new([0; DATAGRAM_BYTES + 1]);
+        Self { socket, counters, gate, replay: Replay::new(), speak: Recent::new(PEERS), buffer }
     }
 
     /// Waits until something may be waiting. Cancel safe.
@@ -53,18 +65,31 @@ impl Datagrams {
                 Err(_) => continue,
             };
             self.counters.packet_in(length);
-            match open_datagram(&self.buffer[..length]) {
-                Ok(payload) => each(from, Bytes::copy_from_slice(payload)),
-                Err(error) => self.counters.dropped(reason(error)),
+            match self.open(length, from) {
+                Ok(payload) => each(from, payload),
+                Err(error) => {
+                    self.counters.dropped(reason(&error));
+                    self.gate.meet(from, Side::Here, &error);
+                }
             }
         }
         Drained::More
     }
 
+    fn open(&mut self, length: usize, from: SocketAddr) -> Result<Bytes, EnvelopeError> {
+        let Content { payload, speaks, nonce } = open_datagram(&self.gate, &mut self.buffer[..length])?;
+        if nonce.is_some_and(|nonce| !self.replay.is_new(nonce)) {
+            return Err(EnvelopeError::Replayed);
+        }
+        *self.speak.entry(from, || speaks) = speaks;
+        Ok(Bytes::copy_from_slice(payload))
+    }
+
     /// Sends a payload. It may be lost on the way, here already if the socket's buffer is full: the ring copes with
     /// loss, and must not wait.
     pub fn send(&self, to: SocketAddr, payload: &[u8]) {
-        let Some(datagram) = seal_datagram(payload) else {
+        let version = self.gate.versions().with(self.speak.get(&to).copied());
+        let Some(datagram) = seal_datagram(&self.gate, version, payload) else {
             self.counters.dropped(Dropped::TooLarge);
             return;
         };
@@ -76,11 +101,16 @@ impl Datagrams {
 }
 
 /// How an envelope that could not be opened is counted.
-pub(super) const fn reason(error: EnvelopeError) -> Dropped {
+pub(super) const fn reason(error: &EnvelopeError) -> Dropped {
     match error {
-        EnvelopeError::Short => Dropped::Malformed,
+        EnvelopeError::Malformed => Dropped::Malformed,
         EnvelopeError::Version(_) => Dropped::Version,
+        EnvelopeError::Kind(_) => Dropped::Unknown,
+        EnvelopeError::Ring(_) => Dropped::Ring,
+        EnvelopeError::Clear => Dropped::Clear,
         EnvelopeError::Key(_) => Dropped::Key,
+        EnvelopeError::Forged(_) => Dropped::Forged,
+        EnvelopeError::Replayed => Dropped::Replayed,
         EnvelopeError::TooLarge { .. } => Dropped::TooLarge,
     }
 }

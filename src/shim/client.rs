@@ -18,6 +18,7 @@ use super::signal::Signal;
 use super::spec::{LaunchSpec, SPEC_BYTES, SpecError, StopSpec};
 use super::{clock, descent};
 use crate::base::{Mono, Wall};
+use crate::net::RING_KEY_ENV;
 
 /// How often a shim that breaks off is asked again, and after how long.
 const ADOPT_ATTEMPTS: u32 = 50;
@@ -291,6 +292,8 @@ impl Client {
 /// Starts a shim and waits for its report.
 async fn launch(program: &Path, spec: &LaunchSpec, text: &[u8]) -> Result<Report, LaunchError> {
     let mut command = Command::new(program);
+    // The ring's key is the supervisor's alone: what a service inherits comes from here.
+    command.env_remove(RING_KEY_ENV);
     command.arg0("sup").arg("shim").arg(spec.service.to_string());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(LaunchError::Shim)?;

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock;
 use super::feed::Feed;
+use super::keys::KeyKeeper;
 use super::ringloop::{AskError, Gauges, RingHandle};
 use super::services::{Loaded, Services};
 use super::settings::{ListenHttp, Peer, Settings};
@@ -44,7 +45,7 @@ use crate::api::{Backend, Changes, Lines, Problem, ProblemKind, Upload};
 use crate::base::{FileName, GroupId, Name, NodeId, Now};
 use crate::blob::Blobs;
 use crate::census::GroupView;
-use crate::net::Counters;
+use crate::net::{Counters, Dialer};
 use crate::node::{Command, CommandError, Node};
 use crate::records::value::{DesiredState, OrderKind};
 use crate::release::{Query, ReleaseStore};
@@ -59,6 +60,10 @@ pub(super) struct Context {
     pub ring: RingHandle,
     pub services: Services,
     pub feed: Feed,
+    pub keys: KeyKeeper,
+    /// Asks other nodes about their keys.
+    #[expect(dead_code, reason = "the commands about keys come next")]
+    pub dialer: Dialer,
     pub blobs: Blobs,
     pub releases: Arc<ReleaseStore>,
     pub counters: Arc<Counters>,
@@ -187,10 +192,10 @@ impl Backend for Supervisor {
             node_id: self.0.me,
             address: address.to_string(),
             hostname: self.0.hostname.clone(),
-            ring: None,
+            ring: Some(self.0.keys.gate().ring().to_string()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.0.started.wall.into(),
-            encrypted: false,
+            encrypted: self.0.keys.gate().is_encrypted(),
             pid: std::process::id(),
             http_address,
             data_dir: self.0.settings.data_dir.display().to_string(),

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::keys::KeysError;
 use super::ringloop::RingStartError;
 use crate::api::server::BindError as SocketError;
 use crate::api::{Problem, ProblemKind};
@@ -33,6 +34,9 @@ pub enum RunError {
     /// The releases of this node cannot be opened.
     #[error("cannot open the releases of this node")]
     Releases(#[from] release::StoreError),
+    /// The keys of the ring cannot be had.
+    #[error("cannot tell the ring's keys")]
+    Keys(#[from] KeysError),
     /// A file of trusted keys cannot be read.
     #[error("cannot tell whose releases to trust (trusted-keys)")]
     TrustedKeys(#[from] release::KeyError),

@@ -11,6 +11,7 @@ use super::ringloop::RingEvent;
 use crate::api::Changes;
 use crate::api::shape::{Event, EventKind, status_word};
 use crate::base::{GroupId, NodeId};
+use crate::net::{Side, Stranger, Tale};
 use crate::node::{NodeEvent, Note};
 use crate::records::value::TurnKind;
 use crate::rollout::RolloutNote;
@@ -70,6 +71,17 @@ impl Feed {
                 self.tell(EventKind::Log, None, None, message);
             }
         }
+    }
+
+    /// Logs and tells of a node that was refused, or refuses this one.
+    pub(super) fn take_stranger(&self, stranger: &Stranger, tale: Tale<'_>) {
+        let tale = tale.to_string();
+        let Stranger { address, side, more, .. } = stranger;
+        match side {
+            Side::Here => warn!(%address, more, why = tale, "node refused"),
+            Side::There => warn!(%address, more, why = tale, "refused by a node"),
+        }
+        self.tell(EventKind::Log, None, None, tale);
     }
 
     fn take_node_event(&self, event: NodeEvent) {

@@ -25,6 +25,7 @@ use super::backend::{Context, Supervisor};
 use super::blobs::keep;
 use super::error::RunError;
 use super::feed::Feed;
+use super::keys::{self, KeyKeeper};
 use super::notify::Notify;
 use super::releases::NodeReleases;
 use super::ringloop::{Gauges, RingConfig, RingEvent, RingHandle, RingLoop};
@@ -36,7 +37,7 @@ use crate::api::shape::{EventKind, StartRequest};
 use crate::base::NodeId;
 use crate::blob::{BlobStore, Blobs, BlobsConfig, Sources};
 use crate::census::Liveness;
-use crate::net::{Opened, Transport, holder};
+use crate::net::{Gate, Inbound, Opened, Stranger, Transport, holder};
 use crate::node::{Command, NodeConfig, NodeEvent, Note, Restored};
 use crate::records::value::NodeFacts;
 use crate::release::{ReleaseStore, Trust};
@@ -71,6 +72,13 @@ struct Doors {
     http: Option<TcpListener>,
 }
 
+/// What the ring loop hands on, and what its sockets go by.
+struct Wires {
+    blobs: mpsc::Sender<Opened>,
+    keys: mpsc::Sender<Inbound>,
+    gate: Arc<Gate>,
+}
+
 pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Result<ExitCode, RunError> {
     let signals = Signals::new()?;
     let started = clock::now();
@@ -79,6 +87,7 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
     let blob_store = Arc::new(BlobStore::open(&settings.data_dir.join(BLOBS))?);
     let trust = Trust::load(&settings.trusted_keys, settings.require_signature)?;
     let releases = Arc::new(ReleaseStore::open(&settings.data_dir.join(RELEASES), trust)?);
+    let keeper = KeyKeeper::open(&settings, loaded.restored.node_id)?;
     let doors = open_doors(&settings).await?;
     let identity = Identity {
         id: loaded.restored.node_id,
@@ -86,14 +95,19 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
         generation: loaded.restored.generation,
     };
     let (blob_sender, blob_streams) = mpsc::channel(BLOB_STREAMS);
-    let ring = start_ring(&settings, identity, store, &loaded, blob_sender).inspect_err(|_| {
+    let (key_sender, key_requests) = mpsc::channel(keys::REQUESTS);
+    let gate = Arc::clone(keeper.gate());
+    let strangers = gate.listen();
+    let wires = Wires { blobs: blob_sender, keys: key_sender, gate };
+    let ring = start_ring(&settings, identity, store, &loaded, wires).inspect_err(|_| {
         // Opened in vain. That it is gone already is just as well.
         std::fs::remove_file(&settings.socket).ok();
     })?;
     let RingLoop { handle, events, counters, gauges, dialer, threads } = ring;
     let sources = sources(handle.clone());
-    let (blobs, _blob_thread) = Blobs::start(BlobsConfig { store: blob_store, dialer, streams: blob_streams, sources })
-        .map_err(|source| RunError::System { what: "start the thread that moves blobs", source })?;
+    let (blobs, _blob_thread) =
+        Blobs::start(BlobsConfig { store: blob_store, dialer: dialer.clone(), streams: blob_streams, sources })
+            .map_err(|source| RunError::System { what: "start the thread that moves blobs", source })?;
 
     let feed = Feed::new();
     if let Some(moved) = &loaded.moved_aside {
@@ -114,6 +128,8 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
     let end = CancellationToken::new();
     let ending = Arc::new(Ending::default());
     tokio::spawn(tell(events, feed.clone(), Arc::clone(&gauges), Arc::clone(&ending), end.clone()));
+    tokio::spawn(tell_strangers(strangers, feed.clone(), Arc::clone(keeper.gate())));
+    tokio::spawn(keeper.clone().serve(key_requests));
     tokio::spawn(keep(blobs.clone(), Arc::clone(&releases), handle.clone()));
     let supervisor = Supervisor::new(Context {
         me: identity.id,
@@ -123,6 +139,8 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
         ring: handle.clone(),
         services: services.clone(),
         feed,
+        keys: keeper.clone(),
+        dialer,
         blobs,
         releases,
         counters,
@@ -136,8 +154,9 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
     let servers = open_for_business(doors, &supervisor, &close);
     info!(
         node = %identity.id, address = %identity.address, http = ?settings.listen_http,
-        data = %settings.data_dir.display(), pid = std::process::id(),
-        "supervisor started; the ring's traffic is in clear text"
+        data = %settings.data_dir.display(), pid = std::process::id(), ring = %settings.ring,
+        "supervisor started; the ring's traffic is {}",
+        if keeper.gate().is_encrypted() { "encrypted" } else { "in clear text" }
     );
     let notify = Arc::new(Notify::new(|name| std::env::var_os(name)));
     services.load_all().await;
@@ -192,7 +211,7 @@ fn start_ring(
     me: Identity,
     store: Store,
     loaded: &Loaded,
-    blobs: mpsc::Sender<Opened>,
+    wires: Wires,
 ) -> Result<RingLoop, RunError> {
     let stored = &loaded.restored;
     let now = clock::now().wall;
@@ -213,7 +232,8 @@ fn start_ring(
         remembered: stored.remembered.clone(),
     };
     let listen = settings.listen_gossip;
-    Ok(RingLoop::start(RingConfig { listen, node, restored, peers: settings.peers.clone(), store, blobs })?)
+    let Wires { blobs, keys, gate } = wires;
+    Ok(RingLoop::start(RingConfig { listen, node, restored, peers: settings.peers.clone(), store, blobs, keys, gate })?)
 }
 
 /// The members that may have a blob: those that live.
@@ -306,6 +326,13 @@ async fn tell(
             0 => {}
             lost => feed.missed(lost),
         }
+    }
+}
+
+/// Passes on whom the sockets refused, and who refused them.
+async fn tell_strangers(mut strangers: mpsc::Receiver<Stranger>, feed: Feed, gate: Arc<Gate>) {
+    while let Some(stranger) = strangers.recv().await {
+        feed.take_stranger(&stranger, stranger.tale(gate.ring(), gate.versions()));
     }
 }
 

@@ -31,7 +31,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::mpsc;
 
 use super::settings::Peer;
-use crate::net::{self, BindError, Counters, Dialer, Opened};
+use crate::net::{self, BindError, Counters, Dialer, Gate, Inbound, Opened};
 use crate::node::{Node, NodeConfig, NodeEvent, Restored};
 use crate::store::{Store, worker};
 
@@ -79,6 +79,10 @@ pub(super) struct RingConfig {
     pub store: Store,
     /// Where streams for blobs go: they are not the loop's business.
     pub blobs: mpsc::Sender<Opened>,
+    /// Where requests about the keys of the ring go: neither are they.
+    pub keys: mpsc::Sender<Inbound>,
+    /// What the sockets go by.
+    pub gate: Arc<Gate>,
 }
 
 /// Numbers about the loop.
@@ -182,7 +186,7 @@ impl RingLoop {
                     }
                 };
                 runtime.block_on(async move {
-                    let sockets = match net::bind(config.listen) {
+                    let sockets = match net::bind(config.listen, &config.gate) {
                         Ok(sockets) => sockets,
                         Err(error) => {
                             bound.send(Err(error.into())).ok();
@@ -209,6 +213,7 @@ impl RingLoop {
                         jobs: job_sender,
                         events: event_sender,
                         blobs: config.blobs,
+                        keys: config.keys,
                         board: driver_board,
                         gauges: driver_gauges,
                     };

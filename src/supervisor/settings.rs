@@ -9,7 +9,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
+use crate::base::RingName;
 use crate::base::limits::COUNCIL_MAX;
+use crate::net::{RING_KEY_ENV, RingKey};
 use crate::node::GroupRules;
 use crate::plan::ElectionSpec;
 use crate::records::value::Topology;
@@ -18,7 +22,7 @@ use crate::ring::Profile;
 
 pub use key::{Arity, Key};
 pub use source::{Environment, Origin, SettingsError, Sources};
-pub use value::{Advertise, GOSSIP_PORT, HTTP_PORT, ListenHttp, LogFormat, Peer, PeerError};
+pub use value::{Advertise, Encryption, GOSSIP_PORT, HTTP_PORT, ListenHttp, LogFormat, Peer, PeerError};
 
 use value::{duration, listen_address};
 
@@ -53,6 +57,14 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Nodes to join.
     pub peers: Vec<Peer>,
+    /// Which ring this node belongs to.
+    pub ring: RingName,
+    /// Keys of the ring that the environment has.
+    pub ring_keys: Vec<RingKey>,
+    /// The file with keys of the ring.
+    pub ring_key_file: Option<PathBuf>,
+    /// Whether clear text is refused.
+    pub encryption: Encryption,
     /// Which network the ring runs on.
     pub profile: Profile,
     /// How long to look for a peer before going on alone.
@@ -113,6 +125,13 @@ impl Settings {
             socket,
             data_dir,
             peers: layers.all(Key::Peer, |text| text.parse::<Peer>().map_err(|error| error.to_string()))?,
+            ring: layers.parsed(Key::Ring, str::parse)?,
+            ring_keys: ring_keys(sources.env)?,
+            ring_key_file: layers.parsed(Key::RingKeyFile, |text| match text {
+                NONE => Ok(None),
+                path => absolute(path).map(Some),
+            })?,
+            encryption: layers.parsed(Key::RequireEncryption, str::parse)?,
             profile: layers.parsed(Key::Profile, |text| text.parse::<Profile>().map_err(|error| error.to_string()))?,
             join_timeout: layers.parsed(Key::JoinTimeout, duration)?,
             max_clock_skew: layers.parsed(Key::MaxClockSkew, duration)?,
@@ -184,6 +203,18 @@ fn default_data_dir(env: Environment<'_>) -> Result<PathBuf, String> {
         Some(dir) => Ok(dir.join("sup")),
         None => Err("neither XDG_STATE_HOME nor HOME is set; name a directory".to_owned()),
     }
+}
+
+/// Keys that the environment has. They are no setting like the others: they must not be in a file that others may read,
+/// nor on a command line, which everybody may see; and an error does not repeat them.
+fn ring_keys(env: Environment<'_>) -> Result<Vec<RingKey>, SettingsError> {
+    let Some(text) = env(RING_KEY_ENV) else { return Ok(Vec::new()) };
+    let text = Zeroizing::new(text.into_string().map_err(|_| SettingsError::NotText { name: RING_KEY_ENV })?);
+    let parts = text.split([',', ' ', '\n', '\t']).filter(|part| !part.is_empty());
+    parts
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .map_err(|source| SettingsError::RingKey { name: RING_KEY_ENV, source })
 }
 
 /// HTTP is for this machine; a supervisor that gossips on a loopback address of its own serves it there, so that

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::base::{BlobRef, Hash};
 use crate::blob::{BlobStore, BlobThread, Blobs, BlobsConfig};
-use crate::net::{Counters, Dialer, Opened, Receivers, accept};
+use crate::net::{Counters, Dialer, Gate, KeySet, Opened, Receivers, Versions, accept};
 
 /// Nobody waits longer for anything here.
 pub const LONG: Duration = Duration::from_secs(60);
@@ -24,12 +24,14 @@ pub async fn listen() -> (SocketAddr, mpsc::Receiver<Opened>, JoinHandle<()>, Di
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let counters = Arc::new(Counters::default());
-    let dialer = Dialer::new(None, Arc::clone(&counters));
+    let gate = Arc::new(Gate::new("a".parse().unwrap(), Versions::default(), KeySet::clear()).unwrap());
+    let dialer = Dialer::new(None, Arc::clone(&gate), Arc::clone(&counters));
     let (requests, mut nobody) = mpsc::channel(1);
     let (blobs, streams) = mpsc::channel(32);
+    let receivers = Receivers { keys: requests.clone(), requests, blobs };
     let accepting = tokio::spawn(async move {
         tokio::select! {
-            () = accept(listener, Receivers { requests, blobs }, counters) => {}
+            () = accept(listener, receivers, gate, counters) => {}
             _ = nobody.recv() => {}
         }
     });

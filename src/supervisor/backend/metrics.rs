@@ -175,7 +175,7 @@ mod tests {
             },
             services: vec![Arc::new(ServiceStatus::loaded(&spec, Now::default()))],
             blobs: BlobTraffic { sent_bytes: 11, ..BlobTraffic::default() },
-            network: Snapshot { packets_in: 5, dropped: [1, 2, 3, 4, 5, 6], ..Snapshot::default() },
+            network: Snapshot { packets_in: 5, dropped: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], ..Snapshot::default() },
             lag_us: 1500,
             uptime: Duration::from_secs(60),
         });
@@ -195,7 +195,7 @@ mod tests {
             "sup_service_state{group=\"redis.default\",state=\"waiting\"} 1",
             "sup_network_received_total{transport=\"udp\"} 5",
             "sup_blob_sent_bytes_total 11",
-            "sup_network_dropped_total{reason=\"malformed\"} 4",
+            "sup_network_dropped_total{reason=\"malformed\"} 9",
         ] {
             assert!(page.lines().any(|shown| shown == line), "{line} is missing in\n{page}");
         }

@@ -52,6 +52,7 @@ pub(super) struct Wires {
     pub jobs: mpsc::Sender<Job>,
     pub events: mpsc::Sender<RingEvent>,
     pub blobs: mpsc::Sender<Opened>,
+    pub keys: mpsc::Sender<Inbound>,
     pub board: Arc<Board>,
     pub gauges: Arc<Gauges>,
 }
@@ -109,8 +110,8 @@ impl Driver {
         wires: Wires,
     ) -> Self {
         let (requests, inbound) = mpsc::channel(STREAMS_MAX);
-        let receivers = Receivers { requests, blobs: wires.blobs.clone() };
-        tokio::spawn(net::accept(sockets.listener, receivers, sockets.counters));
+        let receivers = Receivers { requests, blobs: wires.blobs.clone(), keys: wires.keys.clone() };
+        tokio::spawn(net::accept(sockets.listener, receivers, sockets.gate, sockets.counters));
         Self {
             node,
             profile,

@@ -30,6 +30,12 @@ pub enum Key {
     DataDir,
     /// Nodes to join.
     Peer,
+    /// Which ring the node belongs to.
+    Ring,
+    /// The file with the ring's keys.
+    RingKeyFile,
+    /// Whether clear text is refused.
+    RequireEncryption,
     /// Which network the ring runs on.
     Profile,
     /// How long to look for a peer before going on alone.
@@ -74,6 +80,9 @@ impl Key {
         Self::Socket,
         Self::DataDir,
         Self::Peer,
+        Self::Ring,
+        Self::RingKeyFile,
+        Self::RequireEncryption,
         Self::Profile,
         Self::JoinTimeout,
         Self::MaxClockSkew,
@@ -105,6 +114,9 @@ impl Key {
             Self::Socket => one("socket", "SUP_SOCKET", &["auto"]),
             Self::DataDir => one("data-dir", "SUP_DATA_DIR", &["auto"]),
             Self::Peer => Definition { name: "peer", env: "SUP_PEER", default: &[], arity: Arity::Many },
+            Self::Ring => one("ring", "SUP_RING", &["default"]),
+            Self::RingKeyFile => one("ring-key-file", "SUP_RING_KEY_FILE", &["none"]),
+            Self::RequireEncryption => one("require-encryption", "SUP_REQUIRE_ENCRYPTION", &["auto"]),
             Self::Profile => one("profile", "SUP_PROFILE", &["lan"]),
             Self::JoinTimeout => one("join-timeout", "SUP_JOIN_TIMEOUT", &["10s"]),
             Self::MaxClockSkew => one("max-clock-skew", "SUP_MAX_CLOCK_SKEW", &["5m"]),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::key::{Arity, Key};
+use crate::net::RingKeyError;
 
 /// The file that is read when none is named, if it is there.
 pub(super) const SYSTEM_FILE: &str = "/etc/sup/sup.toml";
@@ -120,6 +121,15 @@ pub enum SettingsError {
         value: String,
         /// Why not.
         message: String,
+    },
+    /// What should be a key of the ring is none.
+    #[error("the environment variable {name} has something that is no key")]
+    RingKey {
+        /// The variable.
+        name: &'static str,
+        /// What a key looks like.
+        #[source]
+        source: RingKeyError,
     },
     /// A variable is not text.
     #[error("the environment variable {name} is not valid UTF-8")]

@@ -108,6 +108,30 @@ pub enum ListenHttp {
     On(SocketAddr),
 }
 
+/// Whether what arrives in clear text is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// Once a key is in use: on all nodes, where a ring gets its first one.
+    Auto,
+    /// In any case; a supervisor without a key does not start.
+    Required,
+    /// Never: for a ring that is on its way to its first key, or away from its last one.
+    Optional,
+}
+
+impl FromStr for Encryption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "true" => Ok(Self::Required),
+            "false" => Ok(Self::Optional),
+            _ => Err("expected true, false or auto".to_owned()),
+        }
+    }
+}
+
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
