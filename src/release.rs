@@ -41,10 +41,12 @@ pub use error::{PackError, UnpackError};
 pub use limits::Limits;
 pub use pack::{Out, Packed, SUFFIX, pack};
 pub use sign::{KeyError, PublicKey, PublicKeyError, SecretKey};
-pub use store::{Kept, Query, QueryError, ReleaseStore, StoreError};
+pub use store::{Kept, Query, QueryError, ReleaseStore, Source, StoreError};
 pub use trust::{Requirement, Signer, Trust, TrustError, TrustedKey};
 pub use unpack::{Terms, Unpacked, unpack};
 
+/// What the directory of a node's releases is called in its data directory.
+pub const RELEASES_DIR: &str = "releases";
 /// The name of the entry that says what the archive is.
 const LABEL: &str = ".sup/release";
 /// The name of the entry that lists the files.

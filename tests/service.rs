@@ -58,9 +58,14 @@ struct Rig {
 #[derive(Default)]
 struct Store {
     here: Mutex<BTreeMap<Hash, PathBuf>>,
+    snapshot: Mutex<Option<PathBuf>>,
 }
 
 impl Releases for Store {
+    fn started_from(&self) -> Option<PathBuf> {
+        self.snapshot.lock().unwrap().clone()
+    }
+
     fn local(&self, release: Hash) -> Option<PathBuf> {
         self.here.lock().unwrap().get(&release).cloned()
     }

@@ -151,6 +151,7 @@ impl Fake {
             service: "redis".parse().unwrap(),
             group: redis(),
             ident: "core/redis/7.0.15".into(),
+            plan: None,
             topology: Topology::Leader,
             strategy: Strategy::None,
             member: member(2, false),
@@ -266,6 +267,7 @@ pub(crate) fn release() -> Release {
         bytes: 1536,
         file_count: 2,
         archive_bytes: 900,
+        copy_of: None,
         signature: Signer::Nobody,
         groups: vec![redis()],
         files: Some(vec![file("hooks/init", "755", 512), file("plan.toml", "644", 1024)]),
@@ -355,7 +357,7 @@ impl Backend for Fake {
         let service = self.state().service.clone();
         let becomes = self.state().becomes;
         self.change(|state| state.service.member.state = becomes);
-        Ok(Started { service, was_loaded: false })
+        Ok(Started { service, was_loaded: false, goes_on: false })
     }
 
     async fn act(&self, action: Action, target: &Target, request: ActionRequest) -> Result<Acted, Problem> {

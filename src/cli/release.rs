@@ -126,13 +126,14 @@ pub(super) async fn list(client: &Client, out: &mut Out<'_>) -> Outcome {
             out.line("no release yet")?;
             return out.next("sup update GROUP DIR");
         }
-        let mut table = Table::new(["RELEASE", "SIZE", "ADDED", "SIGNED", "GROUPS"]);
+        let mut table = Table::new(["RELEASE", "SIZE", "ADDED", "SIGNED", "FROM", "GROUPS"]);
         for release in &releases.releases {
             table.row([
                 release.release.as_str().into(),
                 size(release.bytes).into(),
                 release.added_at.to_string().into(),
                 signature(release.signature),
+                release.copy_of.as_deref().unwrap_or("an archive").into(),
                 groups(release).into(),
             ]);
         }
@@ -155,8 +156,14 @@ pub(super) async fn show(client: &Client, out: &mut Out<'_>, release: &Query) ->
         out.line(format_args!("added      {}", release.added_at))?;
         out.line(format_args!("signature  {key}"))?;
         out.line(format_args!("needed by  {used}"))?;
-        let (archive, files) = (size(release.archive_bytes), size(release.bytes));
-        out.line(format_args!("size       {files} in {} files, {archive} packed", release.file_count))?;
+        let packed = match &release.copy_of {
+            Some(_) => String::new(),
+            None => format!(", {} packed", size(release.archive_bytes)),
+        };
+        out.line(format_args!("size       {} in {} files{packed}", size(release.bytes), release.file_count))?;
+        if let Some(dir) = &release.copy_of {
+            out.line(format_args!("copy of    {dir}, made when a service was started from it; only this node has it"))?;
+        }
         out.line("")?;
         let mut table = Table::new(["MODE", "SIZE", "HASH", "FILE"]);
         for file in release.files.iter().flatten() {

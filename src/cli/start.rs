@@ -8,7 +8,7 @@ use super::out::Out;
 use super::watch::{Progress, Watch};
 use super::{block_on, run, settings};
 use crate::api::client::{Client, Endpoint};
-use crate::api::shape::{BindingMode, DesiredRequest, MemberServiceState, Service, StartRequest};
+use crate::api::shape::{BindingMode, DesiredRequest, MemberServiceState, Service, StartRequest, Started};
 use crate::api::{ExitStatus, Problem, ProblemKind};
 use crate::base::{GroupId, Name};
 use crate::plan::{self, FindError, builtin};
@@ -52,7 +52,13 @@ pub(super) async fn load(client: &Client, settings: &Settings, args: &StartArgs,
     };
     let request = request(settings, args, loaded)?;
     let mut watch = Watch::open(client, None, args.patience.timeout).await?;
-    let started = client.start(&request).await?.service;
+    let Started { service: started, goes_on, .. } = client.start(&request).await?;
+    if goes_on {
+        let name = &started.service;
+        out.notice(format_args!(
+            "{name} goes on as it was started, and its plan has changed since; to take the change: sup restart {name}"
+        ))?;
+    }
     if args.everywhere {
         client.set_desired(&started.group, &DesiredRequest::state(DesiredState::Up)).await?;
     }

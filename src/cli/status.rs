@@ -73,6 +73,10 @@ fn one(service: &Service, now: Wall, out: &mut Out<'_>) -> io::Result<()> {
     out.line(format_args!("process   {pid}, {} restarts", member.restarts))?;
     let release = if member.release.is_empty() { "unknown" } else { &member.release };
     out.line(format_args!("release   {release}"))?;
+    if let Some(plan) = &service.plan {
+        let restart = format_args!("sup restart {}", service.service);
+        out.line(format_args!("plan      {plan}, as it was when it was started (to take a change of it: {restart})"))?;
+    }
     out.line(format_args!("config    {}", member.config_revision.as_deref().unwrap_or("the plan's defaults")))?;
     for bind in &service.binds {
         let met = if bind.satisfied { "" } else { ", which has no member that serves" };

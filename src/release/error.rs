@@ -34,7 +34,7 @@ pub enum PackError {
         limit: u64,
     },
     /// A file was written to meanwhile.
-    #[error("{} changed while it was packed; pack again once nothing writes to it", .0.display())]
+    #[error("{} changed while it was read; repeat this once nothing writes to it", .0.display())]
     Changed(PathBuf),
     /// The archive would lie in the plan: the next one would have it in it.
     #[error("{} is in the plan itself; name a file elsewhere by -o", .0.display())]

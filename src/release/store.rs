@@ -8,16 +8,18 @@
 //! ```
 //!
 //! A release appears under its hash by one rename, after all of it is durable, and goes by one. The archives that they
-//! came in are blobs: [`ReleaseStore`] says which, and does not keep them.
+//! came in are blobs: [`ReleaseStore`] says which, and does not keep them. One that was not handed in is a copy of the
+//! directory that a service was started from (`copy`): it has no archive before it is asked for one.
 
+mod copy;
 mod kept;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,13 +31,13 @@ use super::limits::Limits;
 use super::pack::{Out, pack};
 use super::sign::SecretKey;
 use super::trust::Trust;
-use super::unpack::{Terms, UNFINISHED, Unpacked, extract, settle};
-use crate::base::{BlobRef, Hash, ReleaseRef, Wall};
+use super::unpack::{Terms, UNFINISHED, Unpacked, extract, make_dir, settle};
+use crate::base::{Hash, ReleaseRef, Wall};
 use crate::blob::{BLOB_BYTES_MAX, BlobError, BlobStore};
 use crate::plan::{Content, Plan};
 use kept::Record;
 
-pub use kept::{Kept, Query, QueryError};
+pub use kept::{Kept, Query, QueryError, Source};
 
 /// The plan of a release.
 const PLAN: &str = "plan";
@@ -110,8 +112,8 @@ impl ReleaseStore {
     /// # Errors
     /// The directory cannot be made or read.
     pub fn open(dir: &Path, trust: Trust) -> Result<Self, StoreError> {
-        let made = DirBuilder::new().recursive(true).mode(0o755).create(dir);
-        made.map_err(failed("make the directory", dir))?;
+        // Services run what is in it as whoever they run as. What is above it is the data directory's matter.
+        make_dir(dir).map_err(failed("make the directory", dir))?;
         for entry in fs::read_dir(dir).map_err(failed("read the directory", dir))?.flatten() {
             let name = entry.file_name();
             let is_half_done = [UNFINISHED, GONE].iter().any(|prefix| name.to_string_lossy().starts_with(prefix));
@@ -129,7 +131,7 @@ impl ReleaseStore {
     /// # Errors
     /// The archive is refused, or is another one's; or it cannot be stored.
     pub fn receive(&self, release: &ReleaseRef, archive: impl Read, now: Wall) -> Result<Kept, StoreError> {
-        if let Some(kept) = self.get(release.manifest).filter(|kept| kept.release == *release) {
+        if let Some(kept) = self.get(release.manifest).filter(|kept| kept.release().as_ref() == Some(release)) {
             return Ok(kept);
         }
         let (unfinished, unpacked) = self.unpack(archive, Some(release.manifest))?;
@@ -137,7 +139,7 @@ impl ReleaseStore {
         if found != *release {
             return Err(StoreError::Other { announced: Box::new(release.clone()), found: Box::new(found) });
         }
-        self.keep(&unfinished, &unpacked, release.blob, now)
+        self.keep(&unfinished, &unpacked, Source::Archive(release.blob), now)
     }
 
     /// Takes the release in an archive that somebody handed in, and keeps the archive for others to fetch.
@@ -150,7 +152,7 @@ impl ReleaseStore {
         let blob = blobs.put_file(archive, BLOB_BYTES_MAX).map_err(StoreError::Blob)?;
         // Until the release is listed here nobody knows that the archive is needed.
         let pin = blobs.pin(blob.id);
-        let kept = self.keep(&unfinished, &unpacked, blob, now);
+        let kept = self.keep(&unfinished, &unpacked, Source::Archive(blob), now);
         drop(pin);
         kept
     }
@@ -238,7 +240,7 @@ impl ReleaseStore {
     }
 
     /// Removes what nobody needs: all releases but those that are `referenced`, and of each name the `keep` newest of
-    /// the others. Says which.
+    /// the others. Copies of directories count apart: restarts while a plan is written push no release out. Says which.
     ///
     /// # Errors
     /// One of them cannot be removed; the rest may still be there.
@@ -247,14 +249,14 @@ impl ReleaseStore {
         let mut spared: BTreeMap<_, usize> = BTreeMap::new();
         let mut gone = Vec::new();
         for kept in self.list() {
-            if referenced.contains(&kept.release.manifest) {
+            if referenced.contains(&kept.id.manifest) {
                 continue;
             }
-            let spared = spared.entry(kept.line()).or_default();
+            let spared = spared.entry((kept.line(), kept.blob().is_some())).or_default();
             if *spared < keep {
                 *spared += 1;
             } else {
-                self.remove(kept.release.manifest)?;
+                self.remove(kept.id.manifest)?;
                 gone.push(kept);
             }
         }
@@ -282,10 +284,10 @@ impl ReleaseStore {
 
     /// Puts what was unpacked in its place. Where it is already, only what is known of it is written anew: it may have
     /// come in another archive, signed by somebody else.
-    fn keep(&self, unfinished: &TempDir, unpacked: &Unpacked, blob: BlobRef, now: Wall) -> Result<Kept, StoreError> {
+    fn keep(&self, unfinished: &TempDir, unpacked: &Unpacked, source: Source, now: Wall) -> Result<Kept, StoreError> {
         let release = unpacked.id.manifest;
         let place = self.place(release);
-        let record = Record::new(unpacked, blob, now);
+        let record = Record::new(&unpacked.id, &unpacked.content, unpacked.signer, &source, now);
         let dir = unfinished.path();
         let write = || -> io::Result<()> {
             fs::write(dir.join(LIST), unpacked.content.to_bytes())?;

@@ -4,9 +4,9 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::UnpackError;
@@ -78,7 +78,7 @@ pub(super) fn extract(archive: impl Read, tree: &Path, terms: Terms<'_>) -> Resu
     let manifest = reader.manifest(terms)?;
     let id = label.with(manifest);
     let signer = reader.signature(manifest, terms.trust)?;
-    make_dir(tree)?;
+    make_dir(tree).map_err(|source| UnpackError::Write { path: tree.to_owned(), source })?;
     let count = reader.content.files().len();
     for at in 0..count {
         let entry = reader.next()?;
@@ -188,7 +188,7 @@ impl<R: BufRead> Reader<R> {
         }
         let path = tree.join(&listed.path);
         let failed = |source| UnpackError::Write { path: path.clone(), source };
-        make_dir(path.parent().unwrap_or(tree))?;
+        make_dir(path.parent().unwrap_or(tree)).map_err(failed)?;
         let mut file = create(&path, &listed).map_err(failed)?;
         let mut hasher = blake3::Hasher::new();
         self.stream.content(&entry, |bytes| {
@@ -209,14 +209,21 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
-/// Makes a directory and those above it. That none is a link to elsewhere is sure: all of them were made here.
-fn make_dir(dir: &Path) -> Result<(), UnpackError> {
-    let made = DirBuilder::new().recursive(true).mode(0o755).create(dir);
-    made.map_err(|source| UnpackError::Write { path: dir.to_owned(), source })
+/// Makes a directory and those above it, all of which a service's user gets into, whatever the supervisor's umask. That
+/// none is a link to elsewhere is sure: all of them were made here.
+pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = dir.parent() {
+        make_dir(above)?;
+    }
+    fs::create_dir(dir)?;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755))
 }
 
 /// Makes a file that nobody writes to later on.
-fn create(path: &Path, listed: &ContentFile) -> io::Result<File> {
+pub(super) fn create(path: &Path, listed: &ContentFile) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let mode = match listed.mode {
         FileMode::Plain => 0o444,

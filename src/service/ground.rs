@@ -1,14 +1,15 @@
 //! The ground that a service stands on: its user, its directories, and the environment of everything that it runs.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Group, User, geteuid};
 
 use crate::plan::{Manifest, ServicePaths};
+use crate::release::RELEASES_DIR;
 use crate::shim::Credentials;
 use crate::template::Owner;
 
@@ -115,10 +116,13 @@ pub(super) fn prepare(paths: &ServicePaths, owner: Owner) -> Result<(), String> 
         make_private(&dir).map_err(|error| in_words(&dir, error))?;
     }
     if let Some(dir) = paths.user_toml.parent() {
-        fs::create_dir_all(dir).map_err(|error| in_words(dir, error))?;
+        // It may have secrets, and the supervisor reads it on the service's behalf.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|error| in_words(dir, error))?;
     }
-    for dir in paths.root.parent().into_iter().chain(paths.root.parent().and_then(Path::parent)) {
-        pass_through(dir).map_err(|error| in_words(dir, error))?;
+    let Some(services) = paths.root.parent() else { return Ok(()) };
+    for dir in [Some(services), services.parent()].into_iter().flatten() {
+        pass_through(dir, services).map_err(|error| in_words(dir, error))?;
     }
     Ok(())
 }
@@ -154,16 +158,26 @@ fn make(dir: &Path, mode: u32, owner: Owner) -> io::Result<()> {
     }
 }
 
-/// Lets a service's user pass through a directory above its own, without letting it look around.
-fn pass_through(dir: &Path) -> io::Result<()> {
-    if !geteuid().is_root() {
+/// Lets a service's user pass through a directory above its own, without letting it look around: into its own
+/// directories and those of releases, which is all that it needs. What else is beside those was the supervisor's alone
+/// as long as nobody got through, and stays so.
+fn pass_through(dir: &Path, services: &Path) -> io::Result<()> {
+    let mode = fs::metadata(dir)?.permissions().mode() & 0o7777;
+    if !geteuid().is_root() || mode & 0o001 != 0 {
         return Ok(());
     }
-    let permissions = fs::metadata(dir)?.permissions();
-    if permissions.mode() & 0o001 == 0 {
-        fs::set_permissions(dir, Permissions::from_mode(permissions.mode() & 0o7777 | 0o011))?;
+    if dir != services {
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            let is_open = entry.path() == services || entry.file_name() == RELEASES_DIR;
+            if !is_open && !kind.is_symlink() {
+                let mode = entry.metadata()?.permissions().mode() & 0o7777;
+                fs::set_permissions(entry.path(), Permissions::from_mode(mode & !0o007))?;
+            }
+        }
     }
-    Ok(())
+    fs::set_permissions(dir, Permissions::from_mode(mode | 0o011))
 }
 
 /// The commands of a list that are not on a path, each with how to get it.

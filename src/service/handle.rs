@@ -32,6 +32,10 @@ pub type Fetching = Pin<Box<dyn Future<Output = Result<PathBuf, String>> + Send>
 
 /// Where releases come from.
 pub trait Releases: Send + Sync {
+    /// The directory of the plan that a person started the service from last, as it was then; none: that is not known,
+    /// and the directory itself has to do. Blocks.
+    fn started_from(&self) -> Option<PathBuf>;
+
     /// The directory of a release's plan, if the release is on this node. Blocks.
     fn local(&self, release: Hash) -> Option<PathBuf>;
 

@@ -23,7 +23,7 @@ const INSTALLED_MAX: usize = 20;
 /// A plan that can run here.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    /// The release that it is; none: the plan is that in the service's own directory.
+    /// The release that it is; none: the plan is the one that the service was started from.
     pub(super) release: Option<Hash>,
     pub(super) plan: Plan,
     pub(super) templates: Templates,
@@ -56,7 +56,7 @@ pub(super) enum Unusable {
     Broken(String),
 }
 
-/// Reads the plan of a release, or of none: that in the spec's own directory. Blocks.
+/// Reads the plan of a release, or of none: the one that the service was started from. Blocks.
 ///
 /// # Errors
 /// When it cannot be used.
@@ -67,7 +67,7 @@ pub(super) fn load(
     paths: &ServicePaths,
 ) -> Result<Arc<Loaded>, Unusable> {
     let dir = match release {
-        None => spec.plan.clone(),
+        None => releases.started_from().unwrap_or_else(|| spec.plan.clone()),
         Some(release) => releases.local(release).ok_or(Unusable::Missing(release))?,
     };
     read(spec, release, &dir, paths).map_err(Unusable::Broken)

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::base::{GroupId, GroupIdError, Name, NameError};
+use crate::base::{GroupId, GroupIdError, Hash, Name, NameError};
 use crate::records::value::{DesiredState, Strategy, Topology};
 
 /// Largest spec file that is read, in bytes.
@@ -26,6 +26,10 @@ pub struct ServiceSpec {
     pub group: Name,
     /// The directory of its plan.
     pub plan: PathBuf,
+    /// The release that is a copy of that directory, as it was when a person last started the service from it: what the
+    /// service goes by until it is told to go by another release, and what it goes back to. None: the directory itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Hash>,
     /// How the group's members relate.
     #[serde(default, deserialize_with = "known_topology")]
     pub topology: Topology,
@@ -234,6 +238,7 @@ impl ServiceSpec {
             service,
             group: default_group(),
             plan,
+            snapshot: None,
             topology: Topology::Standalone,
             strategy: Strategy::None,
             binds: Vec::new(),

@@ -33,7 +33,7 @@ use super::clock;
 use super::feed::Feed;
 use super::keys::KeyKeeper;
 use super::ringloop::{AskError, Gauges, RingHandle};
-use super::services::{Loaded, Services};
+use super::services::{Begun, Loaded, Services};
 use super::settings::{ListenHttp, Peer, Settings};
 use crate::api::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, ConfigPreview, DesiredRequest,
@@ -250,8 +250,12 @@ impl Backend for Supervisor {
         if !peers.is_empty() {
             self.0.ring.join(peers).await.map_err(|error| problem(&error))?;
         }
-        let (loaded, was_loaded) = self.0.services.start(&request).await?;
-        Ok(Started { service: self.shape(&loaded, shapes::Detail::Summary).await?, was_loaded })
+        let (loaded, begun) = self.0.services.start(&request).await?;
+        Ok(Started {
+            service: self.shape(&loaded, shapes::Detail::Summary).await?,
+            was_loaded: begun != Begun::Loaded,
+            goes_on: begun == Begun::GoesOn,
+        })
     }
 
     async fn act(&self, action: Action, target: &Target, request: ActionRequest) -> Result<Acted, Problem> {

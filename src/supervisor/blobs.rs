@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::ringloop::RingHandle;
 use crate::base::Hash;
 use crate::blob::Blobs;
-use crate::release::ReleaseStore;
+use crate::release::{Kept, ReleaseStore};
 use crate::service::RingState;
 
 /// How often it is looked. What is not named goes at the second look that finds it so: a blob is stored a moment before
@@ -32,7 +32,7 @@ pub(super) async fn keep(blobs: Blobs, releases: Arc<ReleaseStore>, ring: RingHa
         let (store, releases, before) = (Arc::clone(blobs.store()), Arc::clone(&releases), suspects);
         let look = spawn_blocking(move || {
             let mut spared = named;
-            spared.extend(releases.list().iter().map(|kept| kept.release.blob.id));
+            spared.extend(releases.list().iter().filter_map(Kept::blob).map(|blob| blob.id));
             let all = store.all().into_iter().map(|blob| blob.id);
             let suspects: BTreeSet<Hash> = all.filter(|id| !spared.contains(id)).collect();
             spared.extend(suspects.difference(&before));

@@ -40,15 +40,13 @@ use crate::census::Liveness;
 use crate::net::{Gate, Inbound, Opened, Stranger, Transport, holder};
 use crate::node::{Command, NodeConfig, NodeEvent, Note, Restored};
 use crate::records::value::NodeFacts;
-use crate::release::{ReleaseStore, Trust};
+use crate::release::{RELEASES_DIR, ReleaseStore, Trust};
 use crate::ring::Identity;
 use crate::store::{Loaded, MovedAside, Store};
 use crate::template::SysContext;
 
 /// Where blobs are, in the data directory.
 const BLOBS: &str = "blobs";
-/// Where releases are, in the data directory.
-const RELEASES: &str = "releases";
 /// Streams for blobs that wait to be taken up, which takes microseconds. More are closed, and tried again.
 const BLOB_STREAMS: usize = 32;
 /// How long a node that left goes on answering: others may still be passing its farewell on, and would take silence
@@ -86,7 +84,7 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
     let (store, loaded) = Store::open(&settings.data_dir)?;
     let blob_store = Arc::new(BlobStore::open(&settings.data_dir.join(BLOBS))?);
     let trust = Trust::load(&settings.trusted_keys, settings.require_signature)?;
-    let releases = Arc::new(ReleaseStore::open(&settings.data_dir.join(RELEASES), trust)?);
+    let releases = Arc::new(ReleaseStore::open(&settings.data_dir.join(RELEASES_DIR), trust)?);
     let keeper = KeyKeeper::open(&settings, loaded.restored.node_id)?;
     let doors = open_doors(&settings).await?;
     let identity = Identity {

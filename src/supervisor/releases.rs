@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, watch};
@@ -19,7 +19,8 @@ use super::ringloop::RingHandle;
 use crate::base::{GroupId, Hash, ReleaseRef};
 use crate::blob::{BLOB_BYTES_MAX, BlobState, Blobs};
 use crate::census::GroupView;
-use crate::release::ReleaseStore;
+use crate::plan::Plan;
+use crate::release::{Kept, ReleaseStore, StoreError};
 use crate::service::{Fetching, Releases};
 
 /// How long the record that says where a release is to be had is waited for: it may be a moment behind the one that
@@ -36,16 +37,30 @@ struct Inner {
     ring: RingHandle,
     /// How many are kept of each plan that nobody needs.
     keep: usize,
-    /// What the services here have loaded, by group.
-    loaded: Mutex<BTreeMap<GroupId, Hash>>,
+    /// What the services here go by, by group.
+    uses: Mutex<BTreeMap<GroupId, Uses>>,
     /// Held while one is unpacked, so that none is unpacked twice.
     unpacking: AsyncMutex<()>,
 }
 
+/// What a service of this node goes by.
+#[derive(Debug, Clone, Copy, Default)]
+struct Uses {
+    /// The copy of the directory that it was started from.
+    started_from: Option<Hash>,
+    /// The copy that is being made for it.
+    coming: Option<Hash>,
+    /// What it has loaded.
+    loaded: Option<Hash>,
+}
+
+/// Which groups need each release.
+pub(super) type Needed = BTreeMap<Hash, BTreeSet<GroupId>>;
+
 impl NodeReleases {
     pub(super) fn new(store: Arc<ReleaseStore>, blobs: Blobs, ring: RingHandle, keep: usize) -> Self {
-        let (loaded, unpacking) = (Mutex::default(), AsyncMutex::default());
-        Self(Arc::new(Inner { store, blobs, ring, keep, loaded, unpacking }))
+        let (uses, unpacking) = (Mutex::default(), AsyncMutex::default());
+        Self(Arc::new(Inner { store, blobs, ring, keep, uses, unpacking }))
     }
 
     /// The same, for the member of a group.
@@ -55,7 +70,41 @@ impl NodeReleases {
 
     /// The member of a group is gone from this node.
     pub(super) fn forget(&self, group: &GroupId) {
-        self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner).remove(group);
+        self.uses().remove(group);
+    }
+
+    fn uses(&self) -> MutexGuard<'_, BTreeMap<GroupId, Uses>> {
+        // Held for single operations of the map, none of which can panic half-way.
+        self.0.uses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The member of a group is started from this copy of its directory from now on.
+    pub(super) fn start_from(&self, group: &GroupId, snapshot: Option<Hash>) {
+        let mut uses = self.uses();
+        let uses = uses.entry(group.clone()).or_default();
+        (uses.started_from, uses.coming) = (snapshot, None);
+    }
+
+    /// The copy that the member of a group is started from.
+    pub(super) fn started_from(&self, group: &GroupId) -> Option<Hash> {
+        self.uses().get(group)?.started_from
+    }
+
+    /// Copies a plan's directory, for the member of a group to be started from. The copy is needed from now on. Before
+    /// that, what nobody needs goes: this is when room is needed.
+    pub(super) async fn copy(&self, group: &GroupId, plan: Plan) -> Result<Kept, CopyError> {
+        self.uses().entry(group.clone()).or_default().coming = Some(plan.release.hash());
+        if self.has(plan.release.hash()).await.is_none() {
+            self.make_room().await;
+        }
+        let store = Arc::clone(&self.0.store);
+        let copied = tokio::task::spawn_blocking(move || store.copy(&plan, clock::now().wall)).await;
+        Ok(copied.map_err(|_| CopyError::Ended)??)
+    }
+
+    /// Where the plan of a release is, if it is here. Blocks for a moment.
+    pub(super) fn path(&self, release: Hash) -> Option<PathBuf> {
+        self.0.store.path(release)
     }
 
     async fn has(&self, release: Hash) -> Option<PathBuf> {
@@ -99,35 +148,83 @@ impl NodeReleases {
     }
 
     /// Lets go of what nobody needs. That it fails keeps nobody from anything.
-    async fn make_room(&self) {
-        let Some(needed) = self.needed().await else { return };
-        let inner = Arc::clone(&self.0);
-        let cleaning = tokio::task::spawn_blocking(move || {
-            let gone = inner.store.gc(inner.keep, &needed).map_err(|error| chain(&error))?;
-            for kept in gone {
-                info!(release = %kept.release, "a release that nobody needs was removed");
-                inner.blobs.unwant(kept.release.blob.id);
-                inner.blobs.store().remove(kept.release.blob.id).map_err(|error| chain(&error))?;
-            }
-            Ok::<_, String>(())
-        });
-        if let Ok(Err(why)) = cleaning.await {
-            warn!(why, "cannot remove releases that nobody needs");
+    pub(super) async fn make_room(&self) {
+        match self.collect().await {
+            Ok(_) | Err(CollectError::Ended) => {}
+            Err(CollectError::Store(error)) => warn!(why = chain(&error), "cannot remove releases that nobody needs"),
         }
     }
 
-    /// The releases that groups run, are to run, or may have to go back to, and those that are loaded here; none while
-    /// the supervisor ends.
-    pub(super) async fn needed(&self) -> Option<BTreeSet<Hash>> {
+    /// Removes the releases that nobody needs, and their archives. Says which.
+    pub(super) async fn collect(&self) -> Result<Vec<Kept>, CollectError> {
+        let needed = self.needed().await.ok_or(CollectError::Ended)?;
+        let inner = Arc::clone(&self.0);
+        let cleaning = tokio::task::spawn_blocking(move || {
+            let gone = inner.store.gc(inner.keep, &needed.into_keys().collect())?;
+            for kept in &gone {
+                info!(release = %kept.id, "a release that nobody needs was removed");
+                if let Some(blob) = kept.blob() {
+                    inner.blobs.unwant(blob.id);
+                    inner.blobs.store().remove(blob.id).map_err(StoreError::Blob)?;
+                }
+            }
+            Ok(gone)
+        });
+        cleaning.await.map_err(|_| CollectError::Ended)?
+    }
+
+    /// The releases that groups run, are to run, or may have to go back to, and those that services here were started
+    /// from or have loaded; none while the supervisor ends. Nothing else says what may be removed.
+    pub(super) async fn needed(&self) -> Option<Needed> {
         let asked = self.0.ring.look(|node| {
             let census = node.census();
             let views = census.group_ids().map(|group| census.group(group));
-            views.flat_map(|view| named_by(&view)).collect::<BTreeSet<Hash>>()
+            let named = |view: Arc<GroupView>| {
+                let group = view.group.clone();
+                named_by(&view).into_iter().map(move |release| (release, group.clone()))
+            };
+            views.flat_map(named).collect::<Vec<(Hash, GroupId)>>()
         });
-        let mut needed = asked.await.ok()?;
-        needed.extend(self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner).values());
+        let asked = asked.await.ok()?;
+        let here: Vec<(Hash, GroupId)> = {
+            let uses = self.uses();
+            let all = uses.iter().flat_map(|(group, uses)| uses.all().map(|release| (release, group.clone())));
+            all.collect()
+        };
+        let mut needed = Needed::new();
+        for (release, group) in asked.into_iter().chain(here) {
+            needed.entry(release).or_default().insert(group);
+        }
         Some(needed)
     }
+}
+
+impl Uses {
+    fn all(self) -> impl Iterator<Item = Hash> {
+        [self.started_from, self.coming, self.loaded].into_iter().flatten()
+    }
+}
+
+/// What nobody needs cannot be removed. Some of it may be gone.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CollectError {
+    /// The disk does not let it go.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The supervisor ends.
+    #[error("this supervisor is shutting down")]
+    Ended,
+}
+
+/// A directory cannot be copied. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CopyError {
+    /// It cannot be read, or not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The supervisor ends.
+    #[error("this supervisor is shutting down")]
+    Ended,
 }
 
 /// Every release that a group's view names.
@@ -181,9 +278,18 @@ impl GroupReleases {
 impl Releases for GroupReleases {
     fn local(&self, release: Hash) -> Option<PathBuf> {
         let path = self.node.0.store.path(release)?;
-        let mut loaded = self.node.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        loaded.insert(self.group.clone(), release);
+        self.node.uses().entry(self.group.clone()).or_default().loaded = Some(release);
         Some(path)
+    }
+
+    fn started_from(&self) -> Option<PathBuf> {
+        let snapshot = self.node.started_from(&self.group)?;
+        let path = self.local(snapshot);
+        if path.is_none() {
+            let release = snapshot.short();
+            warn!(group = %self.group, release, "what the service was started from is gone: its directory is read");
+        }
+        path
     }
 
     fn fetch(&self, release: Hash) -> Fetching {

@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | `minder` | one task per service, which tells the ring how it is doing |
 //! | `plans` | from what a person named to a plan, and what is wrong with it |
+//! | `snapshot` | the copy of a plan's directory that a service goes by |
 //!
 //! A service itself is a task of [`crate::service`]. This holds their handles, keeps their specs on disk, and sees to
 //! it that two requests do not get in each other's way.
 
 mod minder;
 mod plans;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -68,10 +70,21 @@ struct Inner {
 
 /// A service that is loaded here.
 pub(super) struct Loaded {
-    /// What was asked for, but for whether it should run, which changes.
+    /// What was asked for, but for whether it should run and which copy of its directory it goes by, which change.
     pub spec: ServiceSpec,
     /// The service's task.
     pub handle: Handle,
+}
+
+/// What became of a service that was to be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// It was not loaded before.
+    Loaded,
+    /// It was.
+    Again,
+    /// It was, and runs: it goes on as it was started, although its plan's directory is another one by now.
+    GoesOn,
 }
 
 impl Loaded {
@@ -102,6 +115,11 @@ impl Services {
 
     fn broken_specs(&self) -> MutexGuard<'_, BTreeMap<Name, String>> {
         self.0.broken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The releases of this node.
+    pub(super) fn releases(&self) -> &NodeReleases {
+        &self.0.common.releases
     }
 
     fn data_dir(&self) -> &Path {
@@ -176,7 +194,8 @@ impl Services {
     async fn load(&self, spec: ServiceSpec) {
         let common = &self.0.common;
         let group = spec.group_id();
-        let election = plans::election(&spec).await;
+        common.releases.start_from(&group, spec.snapshot);
+        let election = plans::election(self.plan_dir(&spec)).await;
         let ring = common.ring.clone();
         let subscribe: Subscribe = Arc::new(move |group: &GroupId| ring.subscribe(group));
         let deps = Deps {
@@ -207,28 +226,32 @@ impl Services {
         });
     }
 
-    /// Loads a service and starts it. True: it was loaded already, with the same plan and options.
-    pub(super) async fn start(&self, request: &StartRequest) -> Result<(Arc<Loaded>, bool), Problem> {
+    /// Loads a service and starts it, from its plan's directory as it is now. One that is loaded must have the same plan
+    /// and options, and goes on as it is if it runs.
+    pub(super) async fn start(&self, request: &StartRequest) -> Result<(Arc<Loaded>, Begun), Problem> {
         // The name of a service that is loaded stands for its plan, wherever that is.
         let named = request.plan.parse().ok().and_then(|name| self.get(&name));
-        let named = named.map_or_else(|| request.plan.clone(), |loaded| loaded.spec.plan.display().to_string());
-        let plan = plans::find(&named, &self.0.common.settings).await?;
-        let spec = self.wanted(request, &plan);
+        let plan = match named {
+            Some(loaded) => self.plan_of(&loaded.spec).await?,
+            None => plans::find(&request.plan, &self.0.common.settings).await?,
+        };
+        let mut spec = self.wanted(request, &plan);
         plans::check_binds(&plan, &spec)?;
 
         let _one_at_a_time = self.0.changing.lock().await;
         if let Some(loaded) = self.get(&spec.service) {
-            return self.start_again(loaded, &spec).await.map(|loaded| (loaded, true));
+            return self.start_again(loaded, &spec, plan).await;
         }
         if self.loaded().len() >= SERVICES_MAX {
             let detail = format!("{SERVICES_MAX} services are loaded here, which is as many as one node takes");
             return Err(Problem::new(ProblemKind::Busy, detail).next("unload one: sup unload SVC"));
         }
+        spec.snapshot = self.copied(&spec.group_id(), plan).await?;
         self.save(spec.clone()).await?;
         let service = spec.service.clone();
         self.load(spec).await;
         match self.get(&service) {
-            Some(loaded) => Ok((loaded, false)),
+            Some(loaded) => Ok((loaded, Begun::Loaded)),
             None => Err(Problem::new(ProblemKind::Internal, format!("{service} was unloaded while it was loaded"))),
         }
     }
@@ -257,7 +280,12 @@ impl Services {
         spec
     }
 
-    async fn start_again(&self, loaded: Arc<Loaded>, wanted: &ServiceSpec) -> Result<Arc<Loaded>, Problem> {
+    async fn start_again(
+        &self,
+        loaded: Arc<Loaded>,
+        wanted: &ServiceSpec,
+        plan: Plan,
+    ) -> Result<(Arc<Loaded>, Begun), Problem> {
         let known = ServiceSpec { desired: wanted.desired, ..loaded.spec.clone() };
         if known != *wanted {
             let service = &wanted.service;
@@ -266,9 +294,16 @@ impl Services {
                 Problem::new(ProblemKind::AlreadyLoaded, detail).next(format!("unload it first: sup unload {service}"))
             );
         }
-        self.save(wanted.clone()).await?;
+        let (status, before) = (loaded.status(), self.releases().started_from(&loaded.group()));
+        let (snapshot, begun) = match (snapshot::goes_by_it(&status), snapshot::rests(&status)) {
+            (true, true) => (self.copied(&loaded.group(), plan).await?, Begun::Again),
+            (true, false) if before.is_some_and(|before| before != plan.release.hash()) => (before, Begun::GoesOn),
+            (true | false, _) => (before, Begun::Again),
+        };
+        self.save(ServiceSpec { snapshot, ..wanted.clone() }).await?;
+        self.releases().start_from(&loaded.group(), snapshot);
         self.send(&loaded, Command::Start).await?;
-        Ok(loaded)
+        Ok((loaded, begun))
     }
 
     /// Stops, restarts or unloads a service. Returns once it has been told.
@@ -280,7 +315,14 @@ impl Services {
             // It is unloaded by its minder, once it is down: should this supervisor end before, it stays down.
             Command::Stop | Command::Unload => DesiredState::Down,
         };
-        self.save(ServiceSpec { desired, ..loaded.spec.clone() }).await?;
+        let snapshot = match command {
+            Command::Restart if snapshot::goes_by_it(&loaded.status()) => self.refreshed(&loaded).await?,
+            Command::Start | Command::Restart | Command::Stop | Command::Unload => {
+                self.releases().started_from(&loaded.group())
+            }
+        };
+        self.save(ServiceSpec { desired, snapshot, ..loaded.spec.clone() }).await?;
+        self.releases().start_from(&loaded.group(), snapshot);
         self.send(&loaded, command).await?;
         Ok(loaded.group())
     }

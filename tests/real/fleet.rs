@@ -200,7 +200,12 @@ pub fn wait_version(nodes: &[&Node], wanted: &str) {
 
 /// Puts a `user.toml` on a node.
 pub fn write_user(data: &Path, text: &str) {
-    let dir = data.join("user/demo/config");
+    write_user_of(data, "demo", text);
+}
+
+/// The same, of another service.
+pub fn write_user_of(data: &Path, service: &str, text: &str) {
+    let dir = data.join("user").join(service).join("config");
     std::fs::create_dir_all(&dir).expect("the directory is made");
     std::fs::write(dir.join("user.toml"), text).expect("user.toml is written");
 }

@@ -12,6 +12,7 @@ mod netns;
 mod partition;
 mod redis;
 mod redis_client;
+mod release;
 mod ring;
 mod rollout;
 mod rollout_redis;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::time::Time;
 use crate::base::{GroupId, Hash};
 use crate::plan::ContentFile;
-use crate::release::{Kept, Signer};
+use crate::release::{Kept, Signer, Source};
 
 /// `GET /v1/releases`: the releases of this node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,8 +27,11 @@ pub struct Release {
     pub bytes: u64,
     /// How many files it has.
     pub file_count: usize,
-    /// How long its archive is.
+    /// How long its archive is; 0 where it has none.
     pub archive_bytes: u64,
+    /// The directory that it is a copy of, made when a service was started from it: only this node has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<String>,
     /// Who signed it, as this node sees it.
     pub signature: Signer,
     /// The groups that run it, are to run it, or may have to go back to it: it is kept for them.
@@ -65,12 +68,16 @@ impl Release {
     #[must_use]
     pub fn of(kept: &Kept, groups: Vec<GroupId>) -> Self {
         Self {
-            release: kept.release.to_string(),
-            manifest: kept.release.manifest,
+            release: kept.id.to_string(),
+            manifest: kept.id.manifest,
             added_at: kept.added.into(),
             bytes: kept.bytes,
             file_count: kept.files,
-            archive_bytes: kept.release.blob.bytes,
+            archive_bytes: kept.blob().map_or(0, |blob| blob.bytes),
+            copy_of: match &kept.source {
+                Source::Copy(dir) => Some(dir.display().to_string()),
+                Source::Archive(_) => None,
+            },
             signature: kept.signer,
             groups,
             files: None,

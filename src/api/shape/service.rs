@@ -23,6 +23,10 @@ pub struct Service {
     pub group: GroupId,
     /// Its plan, `origin/name/version`.
     pub ident: String,
+    /// The directory that it was started from, if it goes by that and not by a release that its group was told of: by a
+    /// copy of it, which is made anew when a person starts or restarts the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
     /// How the group's members relate.
     pub topology: Topology,
     /// How changes reach them.

@@ -63,6 +63,9 @@ pub struct Started {
     pub service: Service,
     /// Whether it was loaded before.
     pub was_loaded: bool,
+    /// Whether it runs, and goes on as it was started before although its plan's directory is another one by now.
+    #[serde(default)]
+    pub goes_on: bool,
 }
 
 /// Whether a service waits for its binds before the first start. A bind lost later never stops it.

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -14,13 +14,14 @@ use crate::base::{BlobRef, Hash, Name, ReleaseId, ReleaseRef, Version, Wall};
 use crate::plan::Content;
 use crate::release::sign::PublicKey;
 use crate::release::trust::{Signer, Trust};
-use crate::release::unpack::Unpacked;
 
 /// A release that is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// Which one.
-    pub release: ReleaseRef,
+    pub id: ReleaseId,
+    /// Where it came from.
+    pub source: Source,
     /// Who signed it, as this node sees it now.
     pub signer: Signer,
     /// When it came.
@@ -31,15 +32,39 @@ pub struct Kept {
     pub files: usize,
 }
 
+/// Where a release came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// From this archive, which is kept for others to fetch.
+    Archive(BlobRef),
+    /// It is a copy of what was in this directory of this node. Nobody else can fetch it.
+    Copy(PathBuf),
+}
+
 impl Kept {
+    /// The release as it can be asked for of this node; none if it never was an archive.
+    #[must_use]
+    pub fn release(&self) -> Option<ReleaseRef> {
+        self.blob().map(|blob| self.id.clone().in_blob(blob))
+    }
+
+    /// The archive, if it came in one.
+    #[must_use]
+    pub const fn blob(&self) -> Option<BlobRef> {
+        match self.source {
+            Source::Archive(blob) => Some(blob),
+            Source::Copy(_) => None,
+        }
+    }
+
     /// What it is a version of: releases of one line replace each other.
     pub(super) fn line(&self) -> (Option<Name>, Name) {
-        (self.release.origin.clone(), self.release.name.clone())
+        (self.id.origin.clone(), self.id.name.clone())
     }
 
     /// Orders releases by when they came. Those of one moment have some order, the same each time.
     pub(super) const fn recency(&self) -> (Wall, Reverse<Hash>) {
-        (self.added, Reverse(self.release.manifest))
+        (self.added, Reverse(self.id.manifest))
     }
 }
 
@@ -51,21 +76,29 @@ pub(super) struct Record {
     files: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signed_by: Option<PublicKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    copy_of: Option<PathBuf>,
     release: ReleaseId,
-    blob: BlobRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blob: Option<BlobRef>,
 }
 
 impl Record {
-    pub(super) fn new(unpacked: &Unpacked, blob: BlobRef, now: Wall) -> Self {
+    pub(super) fn new(id: &ReleaseId, content: &Content, signer: Signer, source: &Source, now: Wall) -> Self {
+        let (blob, copy_of) = match source {
+            Source::Archive(blob) => (Some(*blob), None),
+            Source::Copy(dir) => (None, Some(dir.clone())),
+        };
         Self {
             added_ms: now.0,
-            bytes: unpacked.content.bytes(),
-            files: unpacked.content.files().len(),
-            signed_by: match unpacked.signer {
+            bytes: content.bytes(),
+            files: content.files().len(),
+            signed_by: match signer {
                 Signer::Nobody => None,
                 Signer::Trusted { key } | Signer::Unknown { key } => Some(key),
             },
-            release: unpacked.id.clone(),
+            copy_of,
+            release: id.clone(),
             blob,
         }
     }
@@ -86,9 +119,15 @@ impl Record {
 
     /// The release, if it is the one that its place says.
     pub(super) fn kept(self, release: Hash, trust: &Trust) -> Option<Kept> {
-        let Self { added_ms, bytes, files, signed_by, release: id, blob } = self;
+        let Self { added_ms, bytes, files, signed_by, copy_of, release: id, blob } = self;
+        let source = match (blob, copy_of) {
+            (Some(blob), _) => Source::Archive(blob),
+            (None, Some(dir)) => Source::Copy(dir),
+            (None, None) => return None,
+        };
         (id.manifest == release).then(|| Kept {
-            release: id.in_blob(blob),
+            id,
+            source,
             signer: trust.signer(signed_by),
             added: Wall(added_ms),
             bytes,

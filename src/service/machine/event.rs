@@ -134,7 +134,7 @@ pub enum Blame {
 /// What a process goes by: hashes of everything rendered whose change asks for something, and its role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
-    /// The release; none: the plan in the service's own directory.
+    /// The release; none: the plan that the service was started from.
     #[serde(default)]
     pub release: Option<Hash>,
     /// The revision of the group's config.
@@ -253,8 +253,8 @@ pub enum Event {
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Read the plan of this release (none: that in the service's own directory), and look for a process of an earlier
-    /// task: `PlanRead`, `PlanFailed` or `ReleaseMissing`, then `Adopted` or `NothingToAdopt`.
+    /// Read the plan of this release (none: the one that the service was started from), and look for a process of an
+    /// earlier task: `PlanRead`, `PlanFailed` or `ReleaseMissing`, then `Adopted` or `NothingToAdopt`.
     Load(Option<Hash>),
     /// Get this release: `Fetched` or `NotFetched`.
     Fetch(Hash),

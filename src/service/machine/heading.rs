@@ -19,7 +19,7 @@ use crate::records::value::Target;
 pub(super) enum PlanOf {
     /// None was read yet, or it is to be read anew.
     Unread,
-    /// That of this release (none: the service's own directory).
+    /// That of this release (none: the one that the service was started from).
     Read(Option<Hash>),
     /// That of this release, and it makes no sense.
     Broken(Option<Hash>),

@@ -37,14 +37,14 @@ pub(super) async fn check(
     let wanted = view.release.as_ref().map(|desired| desired.release.manifest);
     let runs = member.as_ref().and_then(|loaded| loaded.status().member.target.as_ref()?.release);
     let spec = member.map(|loaded| loaded.spec.clone());
+    let own = spec.as_ref().map(|spec| supervisor.0.services.plan_dir(spec));
     let binds = supervisor.bound(spec.as_ref().map(preview::bound).unwrap_or_default()).await?;
     let releases = Arc::clone(&supervisor.0.releases);
     let (me, data_dir) = (supervisor.0.me, supervisor.0.settings.data_dir.clone());
     let (group, request) = (group.clone(), request.clone());
     let checked = tokio::task::spawn_blocking(move || {
         let release = [wanted, runs].into_iter().flatten().find_map(|release| releases.path(release));
-        // A plan that is no release is read anew: it may have been mended since the service started.
-        let Some(dir) = release.or_else(|| spec.as_ref().map(|spec| spec.plan.clone())) else {
+        let Some(dir) = release.or(own) else {
             return check_syntax(&group, &request.toml).map(|()| None);
         };
         let plan = Plan::load(&dir).map_err(|error| {

@@ -1,24 +1,20 @@
 //! The releases of this node, for people and for the groups that need them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{Supervisor, clock};
 use crate::api::shape::{Release, ReleaseAdded, ReleaseFile, Releases, ReleasesRemoved};
 use crate::api::{Problem, ProblemKind, Upload};
-use crate::base::{GroupId, Hash};
+use crate::base::ReleaseRef;
 use crate::blob::{BlobError, BlobStore};
-use crate::census::GroupView;
-use crate::release::{Kept, PackError, Query, ReleaseStore, StoreError, UnpackError};
+use crate::release::{Kept, PackError, Query, ReleaseStore, SecretKey, StoreError, UnpackError};
+use crate::supervisor::releases::{CollectError, Needed};
 use crate::supervisor::services::Places;
-
-/// Which groups need each release.
-type Needed = BTreeMap<Hash, BTreeSet<GroupId>>;
 
 pub(super) async fn list(supervisor: &Supervisor) -> Result<Releases, Problem> {
     let needed = needed(supervisor).await?;
@@ -31,7 +27,7 @@ pub(super) async fn show(supervisor: &Supervisor, query: &Query) -> Result<Relea
     let query = query.clone();
     let (kept, content) = blocking(supervisor, move |store, _| {
         let kept = find_in(store, &query)?;
-        let release = kept.release.manifest;
+        let release = kept.id.manifest;
         store
             .verify(release)
             .and_then(|()| store.content(release))
@@ -44,38 +40,52 @@ pub(super) async fn show(supervisor: &Supervisor, query: &Query) -> Result<Relea
 }
 
 pub(super) async fn gc(supervisor: &Supervisor) -> Result<ReleasesRemoved, Problem> {
-    let needed = needed(supervisor).await?;
-    let keep = supervisor.0.settings.keep_releases;
-    blocking(supervisor, move |store, blobs| remove_unneeded(store, blobs, keep, &needed)).await
+    let gone = supervisor.0.services.releases().collect().await.map_err(|error| match error {
+        CollectError::Store(error) => problem(&error),
+        CollectError::Ended => ended(),
+    })?;
+    let archive = |kept: &Kept| kept.blob().map_or(0, |blob| blob.bytes);
+    Ok(ReleasesRemoved {
+        removed: gone.iter().map(|kept| kept.id.to_string()).collect(),
+        bytes: gone.iter().map(|kept| kept.bytes.saturating_add(archive(kept))).fold(0, u64::saturating_add),
+    })
 }
 
 /// Takes an archive. Before that, what nobody needs goes: this is when room is needed.
 pub(super) async fn add(supervisor: &Supervisor, upload: Upload) -> Result<ReleaseAdded, Problem> {
-    let needed = needed(supervisor).await?;
-    let keep = supervisor.0.settings.keep_releases;
+    supervisor.0.services.releases().make_room().await;
     let now = clock::now().wall;
     blocking(supervisor, move |store, blobs| {
-        if let Err(problem) = remove_unneeded(store, blobs, keep, &needed) {
-            warn!(why = %problem, "cannot remove releases that nobody needs");
-        }
         let scratch = store.unfinished().map_err(|error| problem(&error))?;
         let archive = scratch.path().join("upload");
         save(upload, &archive)?;
         let kept = store.import(&archive, blobs, now).map_err(|error| problem(&error))?;
-        info!(release = %kept.release, bytes = kept.release.blob.bytes, "a release was handed over");
-        let (release, manifest) = (kept.release.to_string(), kept.release.manifest);
-        Ok(ReleaseAdded { release, manifest, bytes: kept.release.blob.bytes })
+        let bytes = kept.blob().map_or(0, |blob| blob.bytes);
+        info!(release = %kept.id, bytes, "a release was handed over");
+        Ok(ReleaseAdded { release: kept.id.to_string(), manifest: kept.id.manifest, bytes })
     })
     .await
 }
 
-/// The one release of this node that is meant.
-pub(super) async fn find(supervisor: &Supervisor, query: Query) -> Result<Kept, Problem> {
-    blocking(supervisor, move |store, _| find_in(store, &query)).await
+/// The one release of this node that is meant, as the members of its group can fetch it.
+pub(super) async fn find(supervisor: &Supervisor, query: Query) -> Result<ReleaseRef, Problem> {
+    let key = supervisor.0.settings.signing_key.clone();
+    blocking(supervisor, move |store, blobs| {
+        let kept = find_in(store, &query)?;
+        if let Some(release) = kept.release() {
+            return Ok(release);
+        }
+        let key = key.as_deref().map(SecretKey::read).transpose().map_err(|error| {
+            Problem::caused(ProblemKind::InvalidRelease, &error).next("see to the signing-key of this node")
+        })?;
+        let now = clock::now().wall;
+        store.offer(kept.id.manifest, key.as_ref(), blobs, now).map_err(|error| problem(&error))
+    })
+    .await
 }
 
 fn find_in(store: &ReleaseStore, query: &Query) -> Result<Kept, Problem> {
-    let mut meant = store.list().into_iter().filter(|kept| query.means(&kept.release.id()));
+    let mut meant = store.list().into_iter().filter(|kept| query.means(&kept.id));
     let problem = |detail| {
         Problem::new(ProblemKind::UnknownRelease, detail)
             .next("see which there are: sup release list; bring another: sup update GROUP FILE.sup")
@@ -83,7 +93,7 @@ fn find_in(store: &ReleaseStore, query: &Query) -> Result<Kept, Problem> {
     match (meant.next(), meant.next()) {
         (Some(kept), None) => Ok(kept),
         (Some(one), Some(other)) => {
-            Err(problem(format!("{query} may be {} or {}: name more of its hash", one.release, other.release)))
+            Err(problem(format!("{query} may be {} or {}: name more of its hash", one.id, other.id)))
         }
         (None, _) => Err(problem(format!("this node has no release {query}"))),
     }
@@ -99,60 +109,17 @@ fn save(mut upload: Upload, path: &Path) -> Result<(), Problem> {
     Ok(())
 }
 
-fn remove_unneeded(
-    store: &ReleaseStore,
-    blobs: &BlobStore,
-    keep: usize,
-    needed: &Needed,
-) -> Result<ReleasesRemoved, Problem> {
-    let gone = store.gc(keep, &needed.keys().copied().collect()).map_err(|error| problem(&error))?;
-    let mut removed = ReleasesRemoved::default();
-    for kept in gone {
-        blobs.remove(kept.release.blob.id).map_err(|error| problem(&StoreError::Blob(error)))?;
-        info!(release = %kept.release, "a release that nobody needs was removed");
-        removed.removed.push(kept.release.to_string());
-        removed.bytes = removed.bytes.saturating_add(kept.bytes).saturating_add(kept.release.blob.bytes);
-    }
-    Ok(removed)
-}
-
-/// The releases that groups run, are to run, or may have to go back to.
+/// Which groups need each release of this node.
 async fn needed(supervisor: &Supervisor) -> Result<Needed, Problem> {
-    let asked = supervisor.look(|node| {
-        let census = node.census();
-        let views = census.group_ids().map(|group| census.group(group));
-        views.flat_map(|view| asked_for(&view).into_iter().map(move |release| (release, view.group.clone()))).collect()
-    });
-    let mut needed = Needed::new();
-    let asked: Vec<(Hash, GroupId)> = asked.await?;
-    for (release, group) in asked {
-        needed.entry(release).or_default().insert(group);
-    }
-    // What runs here may be neither: a member waits for its turn, or nobody asks for a release any more.
-    let releases = supervisor.0.releases.dir();
-    for loaded in supervisor.0.services.all() {
-        if let Some(release) = release_of(releases, &loaded.spec.plan) {
-            needed.entry(release).or_default().insert(loaded.group());
-        }
-    }
-    Ok(needed)
+    supervisor.0.services.releases().needed().await.ok_or_else(ended)
 }
 
-/// The releases that a group asks for.
-fn asked_for(view: &GroupView) -> BTreeSet<Hash> {
-    let desired = view.release.iter().map(|desired| desired.release.manifest);
-    let rollout = view.rollout.iter().flat_map(|(_, rollout)| [rollout.from.release, rollout.to.release]);
-    let targets = [view.target.release].into_iter().chain(rollout).flatten();
-    desired.chain(targets).collect()
-}
-
-/// The release that a plan's directory is of, if it is one of the store.
-fn release_of(releases: &Path, plan: &Path) -> Option<Hash> {
-    plan.strip_prefix(releases).ok()?.iter().next()?.to_str()?.parse().ok()
+fn ended() -> Problem {
+    Problem::new(ProblemKind::ShuttingDown, "this supervisor is shutting down")
 }
 
 fn shape(kept: &Kept, needed: &Needed) -> Release {
-    let groups = needed.get(&kept.release.manifest).into_iter().flatten().cloned().collect();
+    let groups = needed.get(&kept.id.manifest).into_iter().flatten().cloned().collect();
     Release::of(kept, groups)
 }
 
@@ -164,12 +131,12 @@ async fn blocking<T: Send + 'static>(
     let (store, blobs) = (Arc::clone(&supervisor.0.releases), Arc::clone(supervisor.0.blobs.store()));
     match tokio::task::spawn_blocking(move || work(&store, &blobs)).await {
         Ok(done) => done,
-        Err(_) => Err(Problem::new(ProblemKind::ShuttingDown, "this supervisor is shutting down")),
+        Err(_) => Err(ended()),
     }
 }
 
 /// What the API calls a failure of the store.
-fn problem(error: &StoreError) -> Problem {
+pub(super) fn problem(error: &StoreError) -> Problem {
     let caused = |kind| Problem::caused(kind, error);
     match error {
         StoreError::Refused(UnpackError::Write { .. } | UnpackError::Read(_)) | StoreError::Io { .. } => {

@@ -67,7 +67,7 @@ fn is_news(view: &GroupView, release: &ReleaseRef) -> bool {
 /// The release of this node that is meant.
 async fn find(supervisor: &Supervisor, group: &GroupId, named: &str) -> Result<ReleaseRef, Problem> {
     let query = named.parse().map_err(|error: QueryError| Problem::caused(ProblemKind::BadRequest, &error))?;
-    let release = releases::find(supervisor, query).await?.release;
+    let release = releases::find(supervisor, query).await?;
     if release.name != group.service {
         let detail = format!("{release} is a release of {}, and {group} runs {}", release.name, group.service);
         return Err(Problem::new(ProblemKind::InvalidRelease, detail)

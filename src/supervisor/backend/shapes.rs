@@ -35,6 +35,7 @@ pub(super) struct Here {
 pub(super) fn service(status: &ServiceStatus, here: &Here, detail: Detail) -> Service {
     let spec = &status.spec;
     let member = &status.member;
+    let goes_by_dir = member.target.as_ref().is_none_or(|target| target.release.is_none());
     let (hooks, files) = match detail {
         Detail::Summary => (Vec::new(), Vec::new()),
         Detail::Full => (hooks(status), files(status)),
@@ -43,6 +44,7 @@ pub(super) fn service(status: &ServiceStatus, here: &Here, detail: Detail) -> Se
         service: spec.service.clone(),
         group: spec.group_id(),
         ident: member.ident.clone(),
+        plan: goes_by_dir.then(|| spec.plan.display().to_string()),
         topology: spec.topology,
         strategy: spec.strategy,
         member: GroupMember {
@@ -114,6 +116,7 @@ pub(super) fn broken(me: NodeId, address: SocketAddr, service: &Name, why: Strin
         // Whichever it was to be a member of, nobody can tell now.
         group: ServiceSpec::new(service.clone(), PathBuf::new()).group_id(),
         ident: String::new(),
+        plan: None,
         topology: Topology::Standalone,
         strategy: Strategy::None,
         member: GroupMember {

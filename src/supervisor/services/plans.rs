@@ -1,6 +1,6 @@
 //! From what a person named to a plan, and what is wrong with it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::api::{Place, Problem, ProblemKind};
 use crate::plan::{self, Complaints, ElectionSpec, Plan, PlanError, builtin};
@@ -28,7 +28,7 @@ impl Places {
 }
 
 /// Runs something that reads the disk on another thread.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     let ended = || Problem::new(ProblemKind::ShuttingDown, "this supervisor is shutting down");
     tokio::task::spawn_blocking(work).await.map_err(|_| ended())
 }
@@ -49,7 +49,7 @@ pub(super) async fn find(name: &str, settings: &Settings) -> Result<Plan, Proble
     .await?
 }
 
-fn unusable(error: &PlanError, dir: &Path) -> Problem {
+pub(super) fn unusable(error: &PlanError, dir: &Path) -> Problem {
     let check = format!("mend it, and see what else there is: sup plan check {}", dir.display());
     match error {
         PlanError::Wrong(complaints) => {
@@ -63,9 +63,9 @@ fn unusable(error: &PlanError, dir: &Path) -> Problem {
     }
 }
 
-/// What the plan of a spec says about elections; the default if it cannot be read, which its service complains about.
-pub(super) async fn election(spec: &ServiceSpec) -> ElectionSpec {
-    let dir = spec.plan.clone();
+/// What the plan in a directory says about elections; the default if it cannot be read, which its service complains
+/// about.
+pub(super) async fn election(dir: PathBuf) -> ElectionSpec {
     let plan = tokio::task::spawn_blocking(move || Plan::load(&dir)).await;
     match plan {
         Ok(Ok(plan)) => plan.manifest.election,
