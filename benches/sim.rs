@@ -1,14 +1,14 @@
-//! Runs many seeds of the simulator, or one of them, or times a large ring. `scripts/sim` is the way in.
+//! Runs many seeds of the simulator, or one of them, or times large rings (`sim/large.rs`). `scripts/sim` is the way in.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use sup::base::GroupId;
-use sup::node::{Command, GroupRules};
-use sup::records::value::{Batch, RolloutOptions, RolloutStatus, Strategy, Topology};
-use sup::sim::{Cluster, ClusterConfig, Link, Make, RolloutScenario, Scenario, Script};
+use sup::sim::{Plant, RolloutScenario, Scenario};
+
+#[path = "sim/large.rs"]
+mod large;
 
 /// Runs the simulator.
 #[derive(Parser)]
@@ -31,9 +31,27 @@ struct Args {
     /// Run rollouts: a group under strategy rolling, with releases that fail, orders, and faults
     #[arg(long)]
     rollouts: bool,
-    /// Time the convergence of a fault-free ring of so many nodes instead
+    /// Plant a fault in the rollouts, recovery, twice or back, which the invariants are to find
+    #[arg(long, requires = "rollouts")]
+    plant: Option<Plant>,
+    /// Time the convergence of a ring of so many nodes instead
     #[arg(long)]
     ring: Option<usize>,
+    /// Within how many seconds the nodes of that ring start; all at once, unless given
+    #[arg(long, default_value_t = 0, requires = "ring")]
+    within: u64,
+    /// How many of a thousand datagrams that ring loses
+    #[arg(long, default_value_t = 0, requires = "ring")]
+    loss: u32,
+    /// For how many seconds that ring is cut in two
+    #[arg(long, requires = "ring")]
+    cut: Option<u64>,
+    /// For how many seconds that ring is watched then
+    #[arg(long, default_value_t = 20, requires = "ring")]
+    watch: u64,
+    /// Let so many nodes join and leave a small ring instead, and see what is remembered of them
+    #[arg(long)]
+    churn: Option<usize>,
     /// Time one rollout through a group of so many members in which nothing goes wrong instead, 5 % at a time
     #[arg(long)]
     rollout_of: Option<usize>,
@@ -55,10 +73,15 @@ struct Totals {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match (args.ring, args.rollout_of) {
-        (Some(nodes), _) => large_ring(nodes),
-        (None, Some(members)) => large_rollout(members),
-        (None, None) => seeds(&args),
+    match (args.ring, args.rollout_of, args.churn) {
+        (Some(nodes), _, _) => {
+            let seconds = Duration::from_secs;
+            let (within, cut, watch) = (seconds(args.within), args.cut.map(seconds), seconds(args.watch));
+            large::ring(&large::Ring { nodes, within, loss_per_mille: args.loss, cut, watch })
+        }
+        (None, Some(members), _) => large::rollout(members),
+        (None, None, Some(nodes)) => large::churn(nodes),
+        (None, None, None) => seeds(&args),
     }
 }
 
@@ -115,7 +138,7 @@ fn run(args: &Args, seed: u64, totals: &Totals) {
 }
 
 fn run_rollouts(args: &Args, seed: u64, faults_for: Duration, totals: &Totals) {
-    match (RolloutScenario { seed, hosts: args.hosts, faults_for }).run() {
+    match (RolloutScenario { seed, hosts: args.hosts, faults_for, plant: args.plant }).run() {
         Ok(outcome) => {
             totals.events.fetch_add(outcome.events, Ordering::Relaxed);
             totals.rollouts.fetch_add(outcome.rollouts, Ordering::Relaxed);
@@ -129,90 +152,4 @@ fn run_rollouts(args: &Args, seed: u64, faults_for: Duration, totals: &Totals) {
             println!("{failure}\n");
         }
     }
-}
-
-/// All nodes start at once and know one of them: when does each see all, and what does it cost then?
-fn large_ring(nodes: usize) -> ExitCode {
-    let began = Instant::now();
-    let mut cluster =
-        Cluster::of_nodes(ClusterConfig { hosts: nodes, link: Link::default(), ..ClusterConfig::default() });
-    for host in 0..nodes {
-        cluster.start(host);
-    }
-    let mut at = Duration::ZERO;
-    while at < Duration::from_secs(120) && !cluster.is_whole() {
-        at += Duration::from_millis(100);
-        cluster.run_until(at);
-    }
-    let whole = cluster.is_whole();
-    println!("{nodes} nodes: every view complete: {whole}, after {at:?} of virtual time");
-    // Until the news of the joins is old.
-    at += Duration::from_secs(30);
-    cluster.run_until(at);
-    let (bytes, datagrams) = (cluster.datagram_bytes, cluster.datagrams);
-    let idle = Duration::from_secs(20);
-    cluster.run_until(at + idle);
-    let per_node = |sum: u64| sum as f64 / nodes as f64 / idle.as_secs_f64();
-    println!(
-        "then idle: {:.0} B/s and {:.2} datagrams/s per node; identities renewed: {}",
-        per_node(cluster.datagram_bytes - bytes),
-        per_node(cluster.datagrams - datagrams),
-        cluster.renewals()
-    );
-    println!("took {:.1} s", began.elapsed().as_secs_f64());
-    if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// A release goes round a large group.
-fn large_rollout(members: usize) -> ExitCode {
-    let began = Instant::now();
-    let rules = GroupRules { min_members: 1, council_size: 5, replace_voter_after: Duration::from_secs(60) };
-    let config = ClusterConfig { hosts: members, services: true, ..ClusterConfig::default() };
-    let mut cluster = Cluster::new(config, |_, _| Script {
-        topology: Topology::Standalone,
-        strategy: Strategy::Rolling,
-        rules,
-        start_time: Duration::from_millis(200),
-        suitability: 0,
-    });
-    for host in 0..members {
-        cluster.start(host);
-    }
-    let group: GroupId = "fake.default".parse().unwrap_or_else(|_| unreachable!("the text is a group"));
-    let knows =
-        |cluster: &Cluster| cluster.node(0).is_some_and(|node| node.census().members(&group).count() == members);
-    if !cluster.run_while_not(Duration::from_secs(120), knows) {
-        println!("not all members are known");
-        return ExitCode::FAILURE;
-    }
-    let options = RolloutOptions { batch: Batch::Percent(5), min_healthy_ms: 500, ..RolloutOptions::default() };
-    let toml = Make::GOOD.config(1);
-    for command in [
-        Command::SetOptions { group: group.clone(), options },
-        Command::ApplyConfig { group: group.clone(), toml, expect: None },
-    ] {
-        if cluster.command(0, command).is_none_or(|result| result.is_err()) {
-            println!("node 0 refuses");
-            return ExitCode::FAILURE;
-        }
-    }
-    let (asked, events, bytes) = (cluster.elapsed(), cluster.events, cluster.datagram_bytes);
-    let is_done = |cluster: &Cluster| {
-        let rollout = cluster.node(0).and_then(|node| node.census().group(&group).rollout.clone());
-        rollout.is_some_and(|(_, rollout)| rollout.status == RolloutStatus::Done)
-    };
-    let done = cluster.run_while_not(asked + Duration::from_secs(600), is_done);
-    let took = cluster.elapsed().saturating_sub(asked);
-    println!(
-        "{members} members: done: {done}, after {took:?} of virtual time, at most {} out at once",
-        cluster.most_out()
-    );
-    let per_member = |sum: u64| sum / members as u64;
-    println!(
-        "{} events and {} B of datagrams for each member; took {:.1} s",
-        per_member(cluster.events - events),
-        per_member(cluster.datagram_bytes - bytes),
-        began.elapsed().as_secs_f64()
-    );
-    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -54,4 +54,4 @@ pub use machine::{Election, ElectionConfig};
 pub use message::{Claimant, ElectionMessage, Holding, Refusal};
 pub use rules::GroupRules;
 pub use status::{ElectionStatus, SeatStatus};
-pub use view::{Candidacy, View};
+pub use view::{Attends, Candidacy, News, View};

@@ -13,6 +13,7 @@
 //! | `settle.rs` | actions of the components, routed to each other and out, until all are quiet |
 //! | `groups.rs` | the groups that this node is a member or a voter of, and their elections |
 //! | `rollouts.rs` | the rollouts of those groups |
+//! | `status.rs` | what this node says of its members, and when it is told |
 //! | `configs.rs` | revisions of configs: apply, roll back, unset |
 //! | `files.rs` | revisions of files: upload, roll back, remove |
 //! | `revisions.rs` | what both have in common |
@@ -36,6 +37,7 @@ mod packet;
 mod revisions;
 mod rollouts;
 mod settle;
+mod status;
 
 #[cfg(test)]
 mod tests;
@@ -197,8 +199,7 @@ impl Node {
     /// When [`Input::Timer`] is due next.
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
-        let elections = self.groups.values().filter_map(|group| group.election.deadline());
-        let rollouts = self.groups.values().filter_map(|group| group.rollout.deadline());
+        let groups = self.groups.values().filter_map(Group::deadline);
         [
             self.ring.deadline(),
             self.records.deadline(),
@@ -208,8 +209,7 @@ impl Node {
         ]
         .into_iter()
         .flatten()
-        .chain(elections)
-        .chain(rollouts)
+        .chain(groups)
         .min()
     }
 

@@ -17,6 +17,7 @@
 //! | `invariants.rs` | what must hold after every event |
 //! | `rollouts.rs` | what must hold of rollouts after every event |
 //! | `rolling.rs` | a whole run of rollouts |
+//! | `plant.rs` | faults that are planted to see whether the invariants find them |
 //! | `scenario.rs` | a whole run: start, faults, healing, judgement |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -29,6 +30,7 @@ mod host;
 mod invariants;
 mod make;
 mod network;
+mod plant;
 mod rolling;
 mod rollouts;
 mod scenario;
@@ -41,6 +43,7 @@ pub use faults::Fault;
 pub use invariants::Violation;
 pub use make::{Fate, Make};
 pub use network::Link;
+pub use plant::{Plant, PlantError};
 pub use rolling::{RolloutOutcome, RolloutScenario};
 pub use rollouts::RolloutViolation;
 pub use scenario::{Failure, Outcome, Scenario};

@@ -1,6 +1,6 @@
 //! Builds the view of one group from the index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::base::{FileName, GroupId, NodeId, Seat, Term};
@@ -12,6 +12,50 @@ use super::view::{ConfigView, CouncilView, ElectionState, FileView, GroupView, L
 
 /// The view of `group` as of now.
 pub(super) fn group(census: &Census, group: &GroupId) -> GroupView {
+    let mut view = head(census, group, None);
+    let ids = census.groups.get(group).into_iter().flat_map(|entry| entry.members.keys());
+    view.members = ids.filter_map(|id| Some((*id, member(census, &view, *id)?))).collect();
+    view
+}
+
+/// Brings a view up to date in which only these members changed, if any. Returns whom it shows otherwise than before, and
+/// none if nothing of it changed.
+///
+/// A group may have thousands of members, and each of them changes; so this does not look at the others.
+pub(super) fn renew(
+    census: &Census,
+    view: &mut Arc<GroupView>,
+    mut touched: BTreeSet<NodeId>,
+) -> Option<BTreeSet<NodeId>> {
+    let head = head(census, &view.group, Some(view));
+    let seated = |view: &GroupView| [view.leader, view.updater].map(|seat| seat.map(|seat| seat.node));
+    if seated(view) != seated(&head) {
+        touched.extend(seated(view).into_iter().chain(seated(&head)).flatten());
+    }
+    // Of itself a node believes its lease, which no record tells of.
+    touched.insert(census.me);
+    let members = touched.into_iter().map(|id| (id, member(census, &head, id)));
+    let changed: Vec<(NodeId, Option<MemberView>)> =
+        members.filter(|(id, member)| view.members.get(id) != member.as_ref()).collect();
+    if changed.is_empty() && same_head(view, &head) {
+        return None;
+    }
+    let ids = changed.iter().map(|(id, _)| *id).collect();
+    // In place, unless somebody still holds the one before.
+    let view = Arc::make_mut(view);
+    let members = std::mem::take(&mut view.members);
+    *view = GroupView { members, ..head };
+    for (id, member) in changed {
+        match member {
+            Some(member) => view.members.insert(id, member),
+            None => view.members.remove(&id),
+        };
+    }
+    Some(ids)
+}
+
+/// All but the members, which are left empty. What did not change is shared with the view before.
+fn head(census: &Census, group: &GroupId, before: Option<&GroupView>) -> GroupView {
     let mut view = GroupView::empty(group.clone());
     let Some(entry) = census.groups.get(group) else { return view };
     let (topology, strategy) = rules(census, entry);
@@ -27,18 +71,57 @@ pub(super) fn group(census: &Census, group: &GroupId) -> GroupView {
         election(census, entry, &Seat::Updater, strategy == Strategy::Rolling);
     view.leader = holder(census, entry, &Seat::Leader, view.election);
     view.updater = holder(census, entry, &Seat::Updater, view.update_election);
-    view.config = history::current(&entry.configs)
-        .map(|(revision, value)| ConfigView { revision: revision.clone(), toml: value.toml.as_str().into() });
+    view.config = history::current(&entry.configs).map(|(revision, value)| {
+        // A revision's name has the hash of its text.
+        let same = before.and_then(|view| view.config.as_ref()).filter(|config| config.revision == *revision);
+        let toml = same.map_or_else(|| value.toml.as_str().into(), |config| Arc::clone(&config.toml));
+        ConfigView { revision: revision.clone(), toml }
+    });
     view.files = files(entry);
     view.desired = entry.desired.as_ref().map(|(_, desired)| desired.clone());
+    view.options = entry.options;
     view.release = entry.release.as_ref().map(|(_, release)| release.clone());
     view.order = entry.order.as_ref().map(|(stamp, order)| (stamp.time, order.clone()));
     view.rollout = entry.rollout.as_ref().map(|(stamp, rollout)| (Term(stamp.term), Arc::clone(rollout)));
     view.target = target(&view);
     view.asked = asked(entry);
     view.goal.clone_from(&entry.goal);
-    view.members = members(census, entry, &view);
     view
+}
+
+/// Whether two views show the same, but for the members.
+fn same_head(one: &GroupView, other: &GroupView) -> bool {
+    let GroupView {
+        group,
+        topology,
+        strategy,
+        election,
+        election_why,
+        leader,
+        update_election,
+        update_election_why,
+        updater,
+        council,
+        config,
+        files,
+        desired,
+        options,
+        release,
+        target,
+        asked,
+        order,
+        rollout,
+        goal,
+        members: _,
+    } = one;
+    (group, topology, strategy) == (&other.group, &other.topology, &other.strategy)
+        && (election, election_why, leader) == (&other.election, &other.election_why, &other.leader)
+        && (update_election, update_election_why) == (&other.update_election, &other.update_election_why)
+        && (updater, council) == (&other.updater, &other.council)
+        && (config, files) == (&other.config, &other.files)
+        && (desired, options) == (&other.desired, &other.options)
+        && (release, target) == (&other.release, &other.target)
+        && (asked, order, rollout, goal) == (&other.asked, &other.order, &other.rollout, &other.goal)
 }
 
 fn files(entry: &GroupEntry) -> BTreeMap<FileName, FileView> {
@@ -63,33 +146,21 @@ fn target(view: &GroupView) -> Target {
 /// When the newest part of the target was asked for, as the records' clock has it.
 fn asked(entry: &GroupEntry) -> u64 {
     let configs = entry.configs.values().map(|(stamp, _)| stamp.time);
-    let desired = entry.desired.iter().map(|(_, desired)| desired.asked);
+    let desired = entry.desired.iter().map(|(stamp, _)| stamp.time);
     let release = entry.release.iter().map(|(stamp, _)| stamp.time);
     configs.chain(desired).chain(release).max().unwrap_or_default()
 }
 
-fn members(census: &Census, entry: &GroupEntry, view: &GroupView) -> BTreeMap<NodeId, MemberView> {
-    let mut members = BTreeMap::new();
-    for (id, status) in &entry.members {
-        let Some(node) = census.nodes.get(id) else { continue };
-        let holds = |seat: &Seat, seated: Option<SeatView>| {
-            if *id == census.me {
-                entry.held.contains_key(seat)
-            } else {
-                seated.is_some_and(|seated| seated.node == *id)
-            }
-        };
-        members.insert(
-            *id,
-            MemberView {
-                node: node.clone(),
-                status: std::sync::Arc::clone(status),
-                leader: holds(&Seat::Leader, view.leader),
-                updater: holds(&Seat::Updater, view.updater),
-            },
-        );
-    }
-    members
+/// One member; none if there is no such member, or its node is not known.
+fn member(census: &Census, head: &GroupView, id: NodeId) -> Option<MemberView> {
+    let entry = census.groups.get(&head.group)?;
+    let status = entry.members.get(&id)?;
+    let node = census.nodes.get(&id)?.clone();
+    let holds = |seat: &Seat, seated: Option<SeatView>| {
+        if id == census.me { entry.held.contains_key(seat) } else { seated.is_some_and(|seated| seated.node == id) }
+    };
+    let (leader, updater) = (holds(&Seat::Leader, head.leader), holds(&Seat::Updater, head.updater));
+    Some(MemberView { node, status: Arc::clone(status), leader, updater })
 }
 
 /// The rules of the lowest alive member, so that all agree on them while a change of them goes round.

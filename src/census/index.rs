@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::base::{BlobRef, FileName, GroupId, NodeId, Seat, Term};
 use crate::records::value::{
-    self, ConfigRevision, CouncilFacts, Desired, DesiredRelease, FileContent, FileRevision, MemberStatus, NodeFacts,
-    Order, Rollout, SeatHolder, ValueError,
+    self, ConfigRevision, CouncilFacts, Desired, DesiredOptions, DesiredRelease, FileContent, FileRevision,
+    MemberStatus, NodeFacts, Order, Rollout, RolloutOptions, SeatHolder, ValueError,
 };
 use crate::records::{Key, Kind, Record, Stamp};
 
@@ -28,7 +28,8 @@ pub struct Census {
     memberships: BTreeMap<NodeId, BTreeSet<GroupId>>,
     views: BTreeMap<GroupId, Arc<GroupView>>,
     watched: BTreeSet<GroupId>,
-    dirty: BTreeSet<GroupId>,
+    /// The groups of which something changed since the last refresh, with the members concerned.
+    dirty: BTreeMap<GroupId, BTreeSet<NodeId>>,
     nodes_changed: bool,
 }
 
@@ -45,6 +46,7 @@ pub(super) struct GroupEntry {
     pub(super) configs: Revisions<ConfigRevision>,
     pub(super) files: BTreeMap<FileName, Revisions<FileRevision>>,
     pub(super) desired: Option<(Stamp, Desired)>,
+    pub(super) options: Option<RolloutOptions>,
     pub(super) release: Option<(Stamp, DesiredRelease)>,
     /// The last order about the rollout.
     pub(super) order: Option<(Stamp, Order)>,
@@ -73,6 +75,7 @@ impl GroupEntry {
             && self.configs.is_empty()
             && self.files.is_empty()
             && self.desired.is_none()
+            && self.options.is_none()
             && self.release.is_none()
             && self.elections.is_empty())
     }
@@ -84,8 +87,9 @@ impl GroupEntry {
 pub struct Changes {
     /// Whether the list of nodes changed.
     pub nodes: bool,
-    /// The watched groups whose views changed.
-    pub groups: Vec<GroupId>,
+    /// The watched groups whose views changed, each with the members that are shown otherwise than before, came, or
+    /// went: in a large group each of them changes often, and whoever follows it need not look at all of them.
+    pub groups: BTreeMap<GroupId, BTreeSet<NodeId>>,
 }
 
 /// A record cannot be read. It is ignored here, and carried along for those who can.
@@ -130,7 +134,7 @@ impl Census {
             memberships: BTreeMap::new(),
             views: BTreeMap::new(),
             watched: BTreeSet::new(),
-            dirty: BTreeSet::new(),
+            dirty: BTreeMap::new(),
             nodes_changed: false,
         }
     }
@@ -185,6 +189,10 @@ impl Census {
                 let desired: Option<Desired> = value::decode(record).map_err(unreadable)?;
                 self.change(&group, |entry| entry.desired = desired.map(|desired| (record.stamp, desired)));
             }
+            Kind::Options(group) => {
+                let options: Option<DesiredOptions> = value::decode(record).map_err(unreadable)?;
+                self.change(&group, |entry| entry.options = options.map(|options| options.options));
+            }
             Kind::Release(group) => {
                 let release: Option<DesiredRelease> = value::decode(record).map_err(unreadable)?;
                 self.change(&group, |entry| entry.release = release.map(|release| (record.stamp, release)));
@@ -220,6 +228,7 @@ impl Census {
             }),
             Kind::File(group, name, revision) => self.change(&group, |entry| entry.remove_file(&name, &revision)),
             Kind::Desired(group) => self.change(&group, |entry| entry.desired = None),
+            Kind::Options(group) => self.change(&group, |entry| entry.options = None),
             Kind::Release(group) => self.change(&group, |entry| entry.release = None),
             Kind::Order(group) => self.change(&group, |entry| entry.order = None),
             Kind::Rollout(group) => self.change(&group, |entry| entry.rollout = None),
@@ -279,7 +288,7 @@ impl Census {
     /// Reports changes of this group from now on, beginning with its present state.
     pub fn watch(&mut self, group: &GroupId) {
         if self.watched.insert(group.clone()) {
-            self.dirty.insert(group.clone());
+            self.dirty.entry(group.clone()).or_default();
         }
     }
 
@@ -291,18 +300,26 @@ impl Census {
 
     /// Rebuilds what changed, of what is watched.
     pub fn refresh(&mut self) -> Changes {
-        let mut changes = Changes { nodes: std::mem::take(&mut self.nodes_changed), groups: Vec::new() };
-        for group in std::mem::take(&mut self.dirty) {
+        let mut changes = Changes { nodes: std::mem::take(&mut self.nodes_changed), groups: BTreeMap::new() };
+        for (group, touched) in std::mem::take(&mut self.dirty) {
             if self.groups.get(&group).is_some_and(GroupEntry::is_empty) {
                 self.groups.remove(&group);
             }
             if !self.watched.contains(&group) {
                 continue;
             }
-            let view = build::group(self, &group);
-            if self.views.get(&group).is_none_or(|known| **known != view) {
-                self.views.insert(group.clone(), Arc::new(view));
-                changes.groups.push(group);
+            match self.views.remove(&group) {
+                None => {
+                    let view = build::group(self, &group);
+                    changes.groups.insert(group.clone(), view.members.keys().copied().collect());
+                    self.views.insert(group, Arc::new(view));
+                }
+                Some(mut view) => {
+                    if let Some(members) = build::renew(self, &mut view, touched) {
+                        changes.groups.insert(group.clone(), members);
+                    }
+                    self.views.insert(group, view);
+                }
             }
         }
         changes
@@ -312,7 +329,7 @@ impl Census {
     #[must_use]
     pub fn group(&self, group: &GroupId) -> Arc<GroupView> {
         match self.views.get(group) {
-            Some(view) if !self.dirty.contains(group) => Arc::clone(view),
+            Some(view) if !self.dirty.contains_key(group) => Arc::clone(view),
             Some(_) | None => Arc::new(build::group(self, group)),
         }
     }
@@ -423,6 +440,7 @@ impl Census {
                 });
             }
         }
+        self.dirty.entry(group.clone()).or_default().insert(id);
     }
 
     fn set_config(
@@ -468,13 +486,13 @@ impl Census {
 
     fn change(&mut self, group: &GroupId, edit: impl FnOnce(&mut GroupEntry)) {
         edit(self.groups.entry(group.clone()).or_default());
-        self.dirty.insert(group.clone());
+        self.dirty.entry(group.clone()).or_default();
     }
 
     fn touch_node(&mut self, id: NodeId) {
         self.nodes_changed = true;
-        if let Some(groups) = self.memberships.get(&id) {
-            self.dirty.extend(groups.iter().cloned());
+        for group in self.memberships.get(&id).into_iter().flatten() {
+            self.dirty.entry(group.clone()).or_default().insert(id);
         }
     }
 }

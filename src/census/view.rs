@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{FileName, GroupId, NodeId, Term};
 use crate::records::value::{
-    Desired, DesiredRelease, FileRevision, Health, MemberStatus, NodeFacts, Order, Rollout, ServiceState, Strategy,
-    Target, Topology,
+    Desired, DesiredRelease, FileRevision, Health, MemberStatus, NodeFacts, Order, Rollout, RolloutOptions,
+    ServiceState, Strategy, Target, Topology,
 };
 
 use super::goal::Goal;
@@ -147,6 +147,8 @@ pub struct GroupView {
     pub files: BTreeMap<FileName, FileView>,
     /// What the group should be; none if nobody said.
     pub desired: Option<Desired>,
+    /// How changes of it are to be rolled out; none if nobody said.
+    pub options: Option<RolloutOptions>,
     /// Which release it should run; none if nobody said.
     pub release: Option<DesiredRelease>,
     /// What every member is to be in the end: the newest release, config and state that were asked for.
@@ -181,6 +183,7 @@ impl GroupView {
             config: None,
             files: BTreeMap::new(),
             desired: None,
+            options: None,
             release: None,
             target: Target::default(),
             asked: 0,

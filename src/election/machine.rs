@@ -17,7 +17,7 @@ use super::message::ElectionMessage;
 use super::rules::GroupRules;
 use super::status::{self, ElectionStatus, SeatStatus};
 use super::steward::Stewardship;
-use super::view::View;
+use super::view::{Attends, News, View};
 use super::voter::{Rules, Voter};
 
 /// How an election is to be held, as this node sees it.
@@ -108,6 +108,17 @@ impl Election {
     /// How the group is to be governed. Heeded from the next view on.
     pub fn set_rules(&mut self, rules: GroupRules) {
         self.config.rules = Some(rules);
+    }
+
+    /// What a view that differs from the last one in these members at most would tell it. `head` is such a view without
+    /// any members.
+    #[must_use]
+    pub fn news(&self, head: &View, members: impl Iterator<Item = (NodeId, Attends)>) -> News {
+        // Who withdrew waits for the next view, whatever it shows, and so does who founds a council.
+        if self.standing != Standing::Stands || self.charter.council.is_none() || !self.view.has_head(head) {
+            return News::Matters;
+        }
+        members.map(|(node, attends)| self.view.news(node, attends)).max().unwrap_or(News::Nothing)
     }
 
     /// The ring shows something else than before.

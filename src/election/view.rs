@@ -30,6 +30,28 @@ impl Candidacy {
     }
 }
 
+/// Whether somebody is to be counted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attends {
+    /// A member.
+    Stays(Candidacy),
+    /// It said goodbye, and is not back.
+    Left,
+    /// No member.
+    Unknown,
+}
+
+/// How much a view differs from the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum News {
+    /// Not at all.
+    Nothing,
+    /// There are members that were not known before: nobody waits for them.
+    Newcomers,
+    /// In something that may make a seat vacant, or fill it.
+    Matters,
+}
+
 /// The group, as the ring sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct View {
@@ -54,6 +76,30 @@ impl View {
     #[must_use]
     pub fn is_alive(&self, node: NodeId) -> bool {
         self.members.get(&node).is_some_and(|member| member.alive)
+    }
+
+    /// Whether all but the members is as in `head`.
+    pub(super) fn has_head(&self, head: &Self) -> bool {
+        // The steward's seat is added to what is told.
+        let seats = self.seats.iter().filter(|seat| **seat != Seat::Steward);
+        self.ready == head.ready
+            && self.published == head.published
+            && self.published_council == head.published_council
+            && seats.eq(&head.seats)
+    }
+
+    /// Whether this is news of a member.
+    pub(super) fn news(&self, node: NodeId, attends: Attends) -> News {
+        let known = match self.members.get(&node) {
+            Some(candidacy) => Attends::Stays(*candidacy),
+            None if self.departed.contains(&node) => Attends::Left,
+            None => Attends::Unknown,
+        };
+        match (known, attends) {
+            (known, attends) if known == attends => News::Nothing,
+            (Attends::Unknown, Attends::Stays(_)) => News::Newcomers,
+            (Attends::Unknown | Attends::Stays(_) | Attends::Left, _) => News::Matters,
+        }
     }
 
     /// The members that answer, in the order of their ids; `me` answers itself, if it is a member.

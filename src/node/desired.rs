@@ -4,15 +4,16 @@
 
 use crate::base::{GroupId, Now, ReleaseRef};
 use crate::records::Key;
-use crate::records::value::{Desired, DesiredRelease, DesiredState, Order, OrderKind, RolloutOptions};
+use crate::records::value::{Desired, DesiredOptions, DesiredRelease, DesiredState, Order, OrderKind, RolloutOptions};
 
 use super::{CommandError, Done, Node};
 
 impl Node {
     pub(super) fn set_state(&mut self, now: Now, group: &GroupId, state: DesiredState) -> Result<Done, CommandError> {
-        let options = self.census.group(group).desired.as_ref().map(|desired| desired.options).unwrap_or_default();
-        let asked = self.records.draw_time(now);
-        self.put_desired(now, group, Desired { state, options, asked, ..Desired::default() })
+        // Also if it is that already: it is asked for again.
+        let desired = Desired { state, at: now.wall, by: Some(self.me) };
+        self.try_put_value(now, Key::desired(group), &desired, 0)?;
+        Ok(Done { changed: true, ..Done::default() })
     }
 
     pub(super) fn set_options(
@@ -21,16 +22,11 @@ impl Node {
         group: &GroupId,
         options: RolloutOptions,
     ) -> Result<Done, CommandError> {
-        let desired = self.census.group(group).desired.clone().unwrap_or_default();
-        if desired.options == options {
+        if self.census.group(group).options == Some(options) {
             return Ok(Done::default());
         }
-        self.put_desired(now, group, Desired { options, ..desired })
-    }
-
-    fn put_desired(&mut self, now: Now, group: &GroupId, desired: Desired) -> Result<Done, CommandError> {
-        let desired = Desired { at: now.wall, by: Some(self.me), ..desired };
-        self.try_put_value(now, Key::desired(group), &desired, 0)?;
+        let options = DesiredOptions { options, at: now.wall, by: Some(self.me) };
+        self.try_put_value(now, Key::options(group), &options, 0)?;
         Ok(Done { changed: true, ..Done::default() })
     }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::base::{GroupId, NodeId, Now, Seat};
-use crate::records::value::{MemberStatus, NodeFacts};
+use crate::records::value::NodeFacts;
 use crate::records::{Key, value};
 
 use super::join::Joining;
-use super::{Command, CommandError, Done, GroupRules, Node, NodeEvent, Output};
+use super::{Command, CommandError, Done, Node, NodeEvent, Output};
 
 /// How long a node that is ready has to say again what it said in its last run.
 const CLAIM_WITHIN: Duration = Duration::from_secs(60);
@@ -146,26 +146,10 @@ impl Node {
         Ok(Done { changed: true, ..Done::default() })
     }
 
-    fn publish_member(
-        &mut self,
-        now: Now,
-        group: &GroupId,
-        status: &MemberStatus,
-        rules: GroupRules,
-    ) -> Result<Done, CommandError> {
-        self.try_put_value(now, Key::service(group, self.me), status, 0)?;
-        self.census.watch(group);
-        self.join_elections(now, group, Some(rules), None);
-        self.inform_election(now, group);
-        // The view first has to know of the member, or at least of what an earlier run said of it.
-        self.settle(now);
-        self.set_own_member(now, group, Some(status.clone()));
-        Ok(Done { changed: true, ..Done::default() })
-    }
-
     fn withdraw(&mut self, now: Now, group: &GroupId) -> Result<Done, CommandError> {
         if let Some(known) = self.groups.get_mut(group) {
             known.election.resign_all(now);
+            known.untold = None;
         }
         self.records.delete(now, &Key::service(group, self.me)).map_err(CommandError::Record)?;
         self.set_own_member(now, group, None);

@@ -1,17 +1,19 @@
 //! The groups that this node is a member or a voter of, and their elections.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::base::{GroupId, NodeId, Now, Seat, Term};
-use crate::census::{ElectionState, Liveness};
-use crate::election::{Candidacy, Election, ElectionAction, ElectionConfig, ElectionStatus, View};
+use crate::base::{GroupId, Mono, NodeId, Now, Seat, Term};
+use crate::census::{ElectionState, GroupView, Liveness, MemberView};
+use crate::election::{Attends, Candidacy, Election, ElectionAction, ElectionConfig, ElectionStatus, News, View};
 use crate::records::value::{CouncilFacts, SeatHolder, Strategy, Topology};
 use crate::records::{Key, Write};
 
 use super::packet::Packet;
 use super::rollouts::GroupRollout;
+use super::status::Untold;
 use super::{GroupRules, Node, NodeEvent, Note, Output};
 
 /// A group in whose elections this node has a part.
@@ -22,7 +24,25 @@ pub(super) struct Group {
     writes: BTreeMap<u64, u64>,
     pub(super) held: BTreeMap<Seat, Term>,
     pub(super) rollout: GroupRollout,
+    /// When the election is told of members that came; none if it knows of all.
+    inform_at: Option<Mono>,
+    /// What this node's member says and the ring is yet to be told.
+    pub(super) untold: Option<Untold>,
 }
+
+impl Group {
+    /// When something is due of it.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        let untold = self.untold.as_ref().map(|untold| untold.at);
+        [self.election.deadline(), self.rollout.deadline(), self.inform_at, untold].into_iter().flatten().min()
+    }
+}
+
+/// In a group of more members than that newcomers are told of together: when a large site starts, each of its nodes hears
+/// of all others within a second, and to look at all of them for each would keep it from everything else.
+const LARGE_GROUP: usize = 64;
+/// For how long newcomers are collected.
+const NEWCOMERS_WAIT: Duration = Duration::from_millis(100);
 
 /// What an election says, for people.
 pub type ElectionReport = ElectionStatus;
@@ -76,7 +96,8 @@ impl Node {
         match Election::new(config, state.map(AsRef::as_ref), now) {
             Ok(election) => {
                 let rollout = GroupRollout::new(self.me, self.config.seed ^ seed_of(group));
-                let entry = Group { election, writes: BTreeMap::new(), held: BTreeMap::new(), rollout };
+                let (writes, held) = (BTreeMap::new(), BTreeMap::new());
+                let entry = Group { election, writes, held, rollout, inform_at: None, untold: None };
                 self.groups.insert(group.clone(), entry);
                 self.census.watch(group);
                 self.take_up_rollout(group);
@@ -89,26 +110,62 @@ impl Node {
         }
     }
 
+    /// Tells a group's election of these members, if what it needs to know of them or of the group is another. Most that
+    /// members say of their services does not matter to it.
+    pub(super) fn update_election(&mut self, now: Now, id: &GroupId, changed: &BTreeSet<NodeId>) {
+        let Some(group) = self.groups.get(id) else { return };
+        let view = self.census.group(id);
+        let members = changed.iter().map(|node| (*node, self.candidacy(*node, view.members.get(node))));
+        match group.election.news(&self.election_head(id, &view), members) {
+            News::Nothing => {}
+            News::Newcomers if view.members.len() > LARGE_GROUP => {
+                if let Some(group) = self.groups.get_mut(id) {
+                    group.inform_at.get_or_insert(now.mono + NEWCOMERS_WAIT);
+                }
+            }
+            News::Newcomers | News::Matters => self.inform_election(now, id),
+        }
+    }
+
+    /// Tells elections of the members that came meanwhile.
+    pub(super) fn tick_informing(&mut self, now: Now) {
+        let due = |group: &Group| group.inform_at.is_some_and(|at| at <= now.mono);
+        let ids: Vec<GroupId> = self.groups.iter().filter(|(_, group)| due(group)).map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            self.inform_election(now, &id);
+        }
+    }
+
     /// Tells a group's election what it needs to know of the ring.
     pub(super) fn inform_election(&mut self, now: Now, id: &GroupId) {
         if !self.groups.contains_key(id) {
             return;
         }
         let view = self.census.group(id);
-        let mut members: BTreeMap<NodeId, Candidacy> = BTreeMap::new();
-        let mut departed = BTreeSet::new();
+        let mut told = self.election_head(id, &view);
         for (node, member) in &view.members {
-            let alive = member.node.liveness == Liveness::Alive;
-            // Nobody waits for who has left; it is told of again when it is back.
-            if member.node.liveness == Liveness::Left {
-                departed.insert(*node);
-                continue;
+            match self.candidacy(*node, Some(member)) {
+                Attends::Stays(candidacy) => drop(told.members.insert(*node, candidacy)),
+                Attends::Left => drop(told.departed.insert(*node)),
+                Attends::Unknown => {}
             }
-            let leaves = member.node.facts.left || (*node == self.me && self.leaving);
-            let present = !leaves;
-            let eligible = present && member.status.eligible;
-            members.insert(*node, Candidacy { alive, present, eligible, suitability: member.status.suitability });
         }
+        // A group that is stopped has nobody who could lead it. But it needs an updater, or it could never be started
+        // again.
+        if view.strategy == Strategy::Rolling && !told.members.values().any(|member| member.alive && member.eligible) {
+            told.seats.remove(&Seat::Leader);
+            for candidacy in told.members.values_mut() {
+                candidacy.eligible = candidacy.present;
+            }
+        }
+        if let Some(group) = self.groups.get_mut(id) {
+            group.inform_at = None;
+            group.election.set_view(now, told);
+        }
+    }
+
+    /// What an election needs to know but for the members.
+    fn election_head(&self, id: &GroupId, view: &GroupView) -> View {
         let mut seats = BTreeSet::new();
         if view.topology == Topology::Leader {
             seats.insert(Seat::Leader);
@@ -116,35 +173,39 @@ impl Node {
         if view.strategy == Strategy::Rolling {
             seats.insert(Seat::Updater);
         }
-        // A group that is stopped has nobody who could lead it. But it needs an updater, or it could never be started
-        // again.
-        if view.strategy == Strategy::Rolling && !members.values().any(|member| member.alive && member.eligible) {
-            seats.remove(&Seat::Leader);
-            for (node, candidacy) in &mut members {
-                let is_leaving = *node == self.me && self.leaving;
-                let has_left = view.members.get(node).is_none_or(|member| member.node.facts.left);
-                candidacy.eligible = !is_leaving && !has_left;
-            }
-        }
-        let view = View {
-            members,
-            departed,
+        View {
+            members: BTreeMap::new(),
+            departed: BTreeSet::new(),
             seats,
             ready: self.joining.is_over() && !self.leaving,
             published: self.census.holders(id),
             published_council: self.census.council(id).cloned(),
-        };
-        if let Some(group) = self.groups.get_mut(id) {
-            group.election.set_view(now, view);
         }
+    }
+
+    fn candidacy(&self, node: NodeId, member: Option<&MemberView>) -> Attends {
+        let Some(member) = member else { return Attends::Unknown };
+        // Nobody waits for who has left; it is told of again when it is back.
+        if member.node.liveness == Liveness::Left {
+            return Attends::Left;
+        }
+        let leaves = member.node.facts.left || (node == self.me && self.leaving);
+        let present = !leaves;
+        Attends::Stays(Candidacy {
+            alive: member.node.liveness == Liveness::Alive,
+            present,
+            eligible: present && member.status.eligible,
+            suitability: member.status.suitability,
+        })
     }
 
     pub(super) fn drain_elections(&mut self, now: Now) -> bool {
         let mut busy = false;
-        let ids: Vec<GroupId> = self.groups.keys().cloned().collect();
-        for id in ids {
-            let actions = self.groups.get_mut(&id).map(|group| group.election.drain()).unwrap_or_default();
-            busy |= !actions.is_empty();
+        let drained = self.groups.iter_mut().map(|(id, group)| (id, group.election.drain()));
+        let drained: Vec<(GroupId, Vec<ElectionAction>)> =
+            drained.filter(|(_, actions)| !actions.is_empty()).map(|(id, actions)| (id.clone(), actions)).collect();
+        for (id, actions) in drained {
+            busy = true;
             for action in actions {
                 self.take_election_action(now, &id, action);
             }
@@ -174,6 +235,7 @@ impl Node {
                     group.held.insert(seat.clone(), term);
                 }
                 self.census.set_held(id, &seat, Some(term));
+                self.inform_election(now, id);
                 self.seated(now, id, &seat, term, until);
                 self.tell_held(id, seat, term, until, false);
             }
@@ -186,6 +248,7 @@ impl Node {
                     group.held.remove(&seat);
                 }
                 self.census.set_held(id, &seat, None);
+                self.inform_election(now, id);
                 self.unseated(id, &seat);
                 let event = NodeEvent::Lost { group: id.clone(), seat, term, why };
                 self.outputs.push(Output::Event(event));
@@ -196,7 +259,7 @@ impl Node {
         }
     }
 
-    fn tell_held(&mut self, id: &GroupId, seat: Seat, term: Term, until: crate::base::Mono, renewal: bool) {
+    fn tell_held(&mut self, id: &GroupId, seat: Seat, term: Term, until: Mono, renewal: bool) {
         let event = NodeEvent::Held { group: id.clone(), seat, term, until, renewal };
         self.outputs.push(Output::Event(event));
     }

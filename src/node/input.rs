@@ -107,6 +107,8 @@ impl Node {
                 group.election.tick(now);
             }
         }
+        self.tick_informing(now);
+        self.tick_statuses(now);
         self.tick_rollouts(now);
         self.tick_join(now);
         self.tick_claims(now);

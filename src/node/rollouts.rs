@@ -26,6 +26,11 @@ impl GroupRollout {
         Self { member: Member::new(nonce), voter: Voter::default(), updater: Updater::new(me), own: None }
     }
 
+    /// Whether this node's member has said anything in this run.
+    pub(super) fn has_own(&self) -> bool {
+        self.own.is_some()
+    }
+
     pub(super) fn deadline(&self) -> Option<Mono> {
         self.member.deadline().into_iter().chain(self.updater.deadline()).min()
     }
@@ -53,7 +58,10 @@ impl Node {
     pub(super) fn rollout_written(&mut self, now: Now, write: u64, ok: bool) {
         let mut seen: Vec<(GroupId, Version)> = Vec::new();
         for (id, group) in &mut self.groups {
-            seen.extend(group.rollout.voter.written(write, ok).map(|version| (id.clone(), version)));
+            let written = group.rollout.voter.written(write, ok);
+            // Of those who do not vote the updater hears nothing unless it asks: they are many.
+            let is_voter = group.election.voters().contains(&self.me);
+            seen.extend(written.filter(|_| is_voter).map(|version| (id.clone(), version)));
         }
         for (id, version) in seen {
             if let Some(writer) = self.records.get(&Key::rollout(&id)).map(|record| record.stamp.node) {
@@ -137,7 +145,9 @@ impl Node {
     /// Whether all is known here that the turn asks for which the member waits for.
     fn can_begin(&self, id: &GroupId) -> bool {
         let Some(group) = self.groups.get(id) else { return false };
-        let (Some(grant), Some(status)) = (group.rollout.member.granted(), &group.rollout.own) else { return true };
+        let Some(grant) = group.rollout.member.granted() else { return true };
+        // Before its service is loaded it would begin whenever that is.
+        let Some(status) = &group.rollout.own else { return false };
         let view = self.census.group(id);
         let own = Own { me: self.me, status, turn: Some(grant), goal: None };
         rollout::goal(&view, own, |revision| self.census.config(id, revision)).is_some()
@@ -175,13 +185,16 @@ impl Node {
     }
 
     pub(super) fn drain_rollouts(&mut self, now: Now) -> bool {
-        let mut busy = false;
-        let ids: Vec<GroupId> = self.groups.keys().cloned().collect();
-        for id in ids {
-            let Some(group) = self.groups.get_mut(&id) else { continue };
+        let mut drained: Vec<(GroupId, Vec<RolloutAction>)> = Vec::new();
+        for (id, group) in &mut self.groups {
             let mut actions = group.rollout.updater.drain();
             actions.extend(group.rollout.member.drain());
-            busy |= !actions.is_empty();
+            if !actions.is_empty() {
+                drained.push((id.clone(), actions));
+            }
+        }
+        let busy = !drained.is_empty();
+        for (id, actions) in drained {
             for action in actions {
                 self.take_rollout_action(now, &id, action);
             }

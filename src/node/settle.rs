@@ -109,6 +109,10 @@ impl Node {
                 self.show_id(id);
                 self.note(Note::MemberLeft { node: id });
             }
+            RingEvent::Forgotten { id } => {
+                self.census.forget_node(id);
+                self.records.forget_node(now, id);
+            }
             RingEvent::Moved { id, address } => {
                 self.show_id(id);
                 self.note(Note::MemberMoved { node: id, address });
@@ -203,8 +207,8 @@ impl Node {
         if changes.nodes {
             self.outputs.push(Output::Event(NodeEvent::Members));
         }
-        for group in changes.groups {
-            self.inform_election(now, &group);
+        for (group, members) in changes.groups {
+            self.update_election(now, &group, &members);
             self.inform_rollout(now, &group);
             self.outputs.push(Output::Event(NodeEvent::Group(group)));
         }
@@ -218,6 +222,7 @@ fn changes_peers(event: &RingEvent) -> bool {
         RingEvent::Up { .. } | RingEvent::Down { .. } | RingEvent::Left { .. } => true,
         RingEvent::Suspect { .. }
         | RingEvent::Refuted { .. }
+        | RingEvent::Forgotten { .. }
         | RingEvent::Moved { .. }
         | RingEvent::Renewed { .. }
         | RingEvent::Usurped { .. } => false,

@@ -118,7 +118,7 @@ fn to_say_how_something_is_done_asks_for_nothing_new() {
     assert!(asked > 0);
     assert!(node.execute(at(3), set(3)).0.unwrap().changed);
     let view = node.census().group(&group());
-    assert_eq!((view.asked, view.desired.as_ref().unwrap().options), (asked, options(3)));
+    assert_eq!((view.asked, view.options), (asked, Some(options(3))));
     assert_eq!(view.target.state, DesiredState::Down);
     node.execute(at(4), Command::SetDesired { group: group(), state: DesiredState::Up }).0.unwrap();
     assert!(node.census().group(&group()).asked > asked);

@@ -197,11 +197,6 @@ impl Records {
         Ok(())
     }
 
-    /// A time that is later than that of any record that is known here, and earlier than that of any put later.
-    pub fn draw_time(&mut self, now: Now) -> u64 {
-        self.clock.draw(now.wall)
-    }
-
     /// The record, tombstones included.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&Record> {

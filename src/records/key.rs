@@ -17,7 +17,7 @@ const REVISION_CHARS: usize = 64;
 /// versions are ordered. Cheap to clone.
 ///
 /// `owned/NODE/node`, `owned/NODE/service/GROUP`, `shared/config/GROUP/REVISION`,
-/// `shared/file/GROUP/NAME/REVISION`, `shared/desired/GROUP`,
+/// `shared/file/GROUP/NAME/REVISION`, `shared/desired/GROUP`, `shared/options/GROUP`,
 /// `shared/release/GROUP`, `shared/order/GROUP`, `fenced/seat/GROUP/SEAT`, `fenced/council/GROUP`,
 /// `fenced/rollout/GROUP`. A key of a kind that this version does not know is carried along,
 /// so that a ring may run two versions of `sup` at once.
@@ -48,6 +48,8 @@ pub enum Kind {
     File(GroupId, FileName, String),
     /// What a group should be.
     Desired(GroupId),
+    /// How changes of a group are to be rolled out.
+    Options(GroupId),
     /// Which release a group should run.
     Release(GroupId),
     /// What a person wants of a group's rollout.
@@ -106,6 +108,12 @@ impl Key {
     #[must_use]
     pub fn desired(group: &GroupId) -> Self {
         Self(format!("shared/desired/{group}").into())
+    }
+
+    /// How changes of `group` are to be rolled out.
+    #[must_use]
+    pub fn options(group: &GroupId) -> Self {
+        Self(format!("shared/options/{group}").into())
     }
 
     /// Which release `group` should run.
@@ -215,6 +223,7 @@ fn parse_kind(text: &str) -> Option<Kind> {
             Kind::File(group.parse().ok()?, name.parse().ok()?, revision.to_owned())
         }
         ("shared", "desired") => Kind::Desired(rest.parse().ok()?),
+        ("shared", "options") => Kind::Options(rest.parse().ok()?),
         ("shared", "release") => Kind::Release(rest.parse().ok()?),
         ("shared", "order") => Kind::Order(rest.parse().ok()?),
         ("fenced", "rollout") => Kind::Rollout(rest.parse().ok()?),
@@ -299,6 +308,7 @@ mod tests {
             (Key::config(&group, "3-1a2b3c4d"), Kind::Config(group.clone(), "3-1a2b3c4d".into()), Class::Shared),
             (Key::file(&group, &name, "1-a"), Kind::File(group.clone(), name.clone(), "1-a".into()), Class::Shared),
             (Key::desired(&group), Kind::Desired(group.clone()), Class::Shared),
+            (Key::options(&group), Kind::Options(group.clone()), Class::Shared),
             (Key::release(&group), Kind::Release(group.clone()), Class::Shared),
             (Key::order(&group), Kind::Order(group.clone()), Class::Shared),
             (Key::rollout(&group), Kind::Rollout(group.clone()), Class::Fenced),

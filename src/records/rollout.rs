@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::value::DesiredState;
+use super::value::{DesiredState, is_default};
 use crate::base::{Hash, NodeId, ReleaseRef, Wall};
 
 /// What a member of a group should be, or is.
@@ -13,10 +13,13 @@ use crate::base::{Hash, NodeId, ReleaseRef, Wall};
 #[serde(default)]
 pub struct Target {
     /// The release, by the hash of its manifest; none: the plan that the member was started with.
+    #[serde(skip_serializing_if = "is_default")]
     pub release: Option<Hash>,
     /// The revision of the group's config; none: the plan's defaults.
+    #[serde(skip_serializing_if = "is_default")]
     pub config: Option<String>,
     /// Whether it runs.
+    #[serde(skip_serializing_if = "is_default")]
     pub state: DesiredState,
 }
 
@@ -305,16 +308,22 @@ pub enum Aftermath {
 #[serde(default)]
 pub struct TurnReport {
     /// Of which rollout.
+    #[serde(skip_serializing_if = "is_default")]
     pub rollout: u64,
     /// Which turn.
+    #[serde(skip_serializing_if = "is_default")]
     pub turn: u64,
     /// How far.
+    #[serde(skip_serializing_if = "is_default")]
     pub phase: TurnPhase,
     /// Why, for a person: what it waits for, or why it failed.
+    #[serde(skip_serializing_if = "is_default")]
     pub why: String,
     /// The end of what the hook or the check had to say, at most [`TurnReport::OUTPUT_BYTES`].
+    #[serde(skip_serializing_if = "is_default")]
     pub output: String,
     /// Since when it is in this phase, by the member's own clock; zero if it does not say.
+    #[serde(skip_serializing_if = "is_default")]
     pub since: Wall,
 }
 

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use serde::Serialize;
 
 use super::engine::Records;
-use super::key::Key;
+use super::key::{Class, Key};
 use super::message::{RecordsAction, RecordsDatagram};
 use super::record::Record;
 use super::stamp::Stamp;
@@ -29,6 +29,13 @@ const SMALL_RING_RELAYS: usize = 2;
 /// with 3, 94 % of the ring hear it, with 5, 99 %, and repair tells the rest.
 fn fan_out(peers: usize) -> usize {
     usize::try_from(peers.max(2).ilog2()).unwrap_or(0).div_ceil(2) + 1
+}
+
+/// To how many what a node says of itself or its services is told: it is most of all news, each of it is soon followed by
+/// the next, and that a few per cent of a large ring have it from a repair does no harm.
+fn fan_out_of_owned(peers: usize) -> usize {
+    let full = fan_out(peers);
+    full.min(full.saturating_sub(2).max(4))
 }
 
 /// Up to `count` of `from`, at random.
@@ -66,25 +73,33 @@ fn pack<T: Serialize>(items: Vec<T>) -> Vec<Vec<T>> {
     lists
 }
 
-/// Who need not be told some news: who wrote it, and who told us.
+/// What decides whom some news is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Knowing {
+struct Way {
+    /// Who wrote it, and need not be told.
     writer: NodeId,
+    /// Who told us, and need not be told either.
     told_by: Option<NodeId>,
+    /// How many are told in a large ring.
+    fan_out: usize,
 }
 
 impl Records {
     /// Says all news that came up since the last time. Several changes of one key since then are one.
     pub(super) fn spread_news(&mut self) {
-        let mut by_knowing: BTreeMap<Knowing, Vec<Record>> = BTreeMap::new();
+        let mut by_way: BTreeMap<Way, Vec<Record>> = BTreeMap::new();
         for (key, told_by) in std::mem::take(&mut self.news) {
             if let Some(record) = self.table.get(&key) {
-                let knowing = Knowing { writer: record.stamp.node, told_by };
-                by_knowing.entry(knowing).or_default().push(record.clone());
+                let fan_out = match key.class() {
+                    Class::Owned(_) => fan_out_of_owned(self.peers.len()),
+                    Class::Shared | Class::Fenced => fan_out(self.peers.len()),
+                };
+                let way = Way { writer: record.stamp.node, told_by, fan_out };
+                by_way.entry(way).or_default().push(record.clone());
             }
         }
-        for (knowing, records) in by_knowing {
-            let targets = self.targets(knowing);
+        for (way, records) in by_way {
+            let targets = self.targets(way);
             if targets.is_empty() {
                 continue;
             }
@@ -101,19 +116,17 @@ impl Records {
         }
     }
 
-    fn targets(&mut self, knowing: Knowing) -> Vec<NodeId> {
-        let ignorant: Vec<NodeId> = self
-            .peers
-            .iter()
-            .copied()
-            .filter(|&peer| peer != knowing.writer && Some(peer) != knowing.told_by)
-            .collect();
-        let count = match knowing.told_by {
-            None if self.peers.len() <= TELL_ALL => ignorant.len(),
+    fn targets(&mut self, way: Way) -> Vec<NodeId> {
+        let count = match way.told_by {
+            None if self.peers.len() <= TELL_ALL => self.peers.len(),
             Some(_) if self.peers.len() <= TELL_ALL => SMALL_RING_RELAYS,
-            None | Some(_) => fan_out(self.peers.len()),
+            None | Some(_) => way.fan_out,
         };
-        choose(&mut self.rng, &ignorant, count)
+        // Two more than are told, for those two who know: a large ring is not gone through for each piece of news.
+        let mut targets = choose(&mut self.rng, &self.peers, count + 2);
+        targets.retain(|&peer| peer != way.writer && Some(peer) != way.told_by);
+        targets.truncate(count);
+        targets
     }
 }
 
@@ -121,7 +134,7 @@ impl Records {
 mod tests {
     use bytes::Bytes;
 
-    use super::{LIST_BYTES, encoded_bytes, fan_out, pack};
+    use super::{LIST_BYTES, encoded_bytes, fan_out, fan_out_of_owned, pack};
     use crate::base::NodeId;
     use crate::base::limits::DATAGRAM_PAYLOAD_BYTES;
     use crate::records::{Record, RecordsDatagram, Stamp};
@@ -135,6 +148,8 @@ mod tests {
     fn the_fan_out_grows_with_the_logarithm_of_the_ring() {
         let fan_outs = [0, 2, 11, 20, 100, 1000, 5000].map(fan_out);
         assert_eq!(fan_outs, [2, 2, 3, 3, 4, 6, 7]);
+        let fan_outs = [0, 2, 11, 20, 100, 1000, 5000].map(fan_out_of_owned);
+        assert_eq!(fan_outs, [2, 2, 3, 3, 4, 4, 5]);
     }
 
     #[test]

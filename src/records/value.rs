@@ -52,6 +52,11 @@ pub fn decode<T: DeserializeOwned>(record: &Record) -> Result<Option<T>, ValueEr
     serde_json::from_slice(bytes).map(Some).map_err(failed)
 }
 
+/// Whether a field goes without saying: who reads a value without it has the same.
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// What a node says of itself (key [`super::Key::node`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -145,42 +150,61 @@ pub enum Strategy {
 }
 
 /// What a member says of its service (key [`super::Key::service`]).
+///
+/// Every node of the ring hears each of its changes, so what is as usual is left out of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MemberStatus {
     /// The topology that the service was loaded with.
+    #[serde(skip_serializing_if = "is_default")]
     pub topology: Topology,
     /// The update strategy that it was loaded with.
+    #[serde(skip_serializing_if = "is_default")]
     pub strategy: Strategy,
     /// What the process is doing.
+    #[serde(skip_serializing_if = "is_default")]
     pub state: ServiceState,
     /// Why it is in that state, for a person; empty when there is nothing to say.
+    #[serde(skip_serializing_if = "is_default")]
     pub why: String,
     /// What the health check said last.
+    #[serde(skip_serializing_if = "is_default")]
     pub health: Health,
     /// Whether this member may hold the group's seats: loaded, installed, binds met, not stopped or failed.
+    #[serde(skip_serializing_if = "is_default")]
     pub eligible: bool,
     /// How suited it is to lead; none while not known.
+    #[serde(skip_serializing_if = "is_default")]
     pub suitability: Option<u64>,
     /// `origin/name/version` of its plan.
+    #[serde(skip_serializing_if = "is_default")]
     pub ident: String,
     /// The release that it runs.
+    #[serde(skip_serializing_if = "is_default")]
     pub release: String,
     /// The group config's revision that it has rendered; none for the plan's defaults.
+    #[serde(skip_serializing_if = "is_default")]
     pub config_revision: Option<String>,
     /// The process id, while there is a process.
+    #[serde(skip_serializing_if = "is_default")]
     pub pid: Option<u32>,
     /// Since when it is in this state.
+    #[serde(skip_serializing_if = "is_default")]
     pub since: Wall,
     /// Restarts since it was loaded.
+    #[serde(skip_serializing_if = "is_default")]
     pub restarts: u32,
     /// The plan's exported config values: what binds and other members see as this member's `cfg`.
+    #[serde(skip_serializing_if = "is_default")]
     pub exports: BTreeMap<String, serde_json::Value>,
     /// Path values of the plan that templates show of a member (`pkg`): `svc_path`, `svc_config_path` and so on.
+    #[serde(skip_serializing_if = "is_default")]
     pub paths: BTreeMap<String, String>,
     /// What it has accepted to be, and goes by; none before it first did.
+    #[serde(skip_serializing_if = "is_default")]
     pub target: Option<Target>,
     /// The turn that it has in a rollout, or had last.
+    #[serde(skip_serializing_if = "is_default")]
     pub turn: Option<TurnReport>,
 }
 
@@ -209,9 +233,18 @@ pub struct ConfigRevision {
 pub struct Desired {
     /// Whether its members should run.
     pub state: DesiredState,
-    /// When the state was asked for, as the records' clock has it: a change of the options asks for nothing.
-    pub asked: u64,
-    /// How changes are rolled out.
+    /// When it was set.
+    pub at: Wall,
+    /// The node that it was set on.
+    pub by: Option<NodeId>,
+}
+
+/// How changes of a group are to be rolled out (key [`super::Key::options`]). A record of its own: who changes it on one
+/// side of a cut does not undo what was asked for on the other, and asks for nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DesiredOptions {
+    /// How.
     pub options: RolloutOptions,
     /// When it was set.
     pub at: Wall,
@@ -273,7 +306,9 @@ mod tests {
     #[test]
     fn a_value_reads_back_as_it_was_written() {
         let status = MemberStatus { state: ServiceState::Up, pid: Some(7), eligible: true, ..Default::default() };
-        assert_eq!(decode(&record(encode(&status).unwrap())).unwrap(), Some(status));
+        let bytes = encode(&status).unwrap();
+        assert_eq!(bytes, r#"{"state":"up","eligible":true,"pid":7}"#, "what goes without saying is not said");
+        assert_eq!(decode(&record(bytes)).unwrap(), Some(status));
         let council =
             CouncilFacts { genesis: 9, version: (Term(2), 1), voters: vec![NodeId::from_u128(5)], floor: Term(4) };
         assert_eq!(decode(&record(encode(&council).unwrap())).unwrap(), Some(council));

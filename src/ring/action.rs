@@ -137,6 +137,11 @@ pub enum RingEvent {
         /// The member.
         id: NodeId,
     },
+    /// A member that was down or had left is not kept any more: it has been gone for long, or too many are.
+    Forgotten {
+        /// The member.
+        id: NodeId,
+    },
     /// A member has another address.
     Moved {
         /// The member.

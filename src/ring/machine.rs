@@ -412,6 +412,7 @@ impl Ring {
         for identity in self.view.surplus(now) {
             self.call_back(now, foca::Timer::RemoveDown(identity));
             self.view.remove(&identity);
+            self.event(RingEvent::Forgotten { id: identity.id });
         }
         self.remember(now);
     }

@@ -118,7 +118,7 @@ pub(super) fn leader(view: &GroupView) -> Option<NodeId> {
 }
 
 /// How many members may be out at once.
-fn limit(view: &GroupView, rollout: &Rollout) -> usize {
+pub(super) fn limit(view: &GroupView, rollout: &Rollout) -> usize {
     let there = view.members.values().filter(|member| member.node.liveness != Liveness::Left).count();
     rollout.options.batch.of(there).min(TURNS_MAX)
 }

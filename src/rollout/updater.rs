@@ -41,6 +41,9 @@ use watch::{Told, Watch};
 
 /// How often voters are asked again that have not answered.
 const ASK_EVERY: Duration = Duration::from_millis(250);
+/// How long after one version of the record the next is written, for each turn that it names: where many have turns at a
+/// time, what becomes of several of them is one version, since each costs every node of the ring a write.
+const PAUSE_PER_TURN: Duration = Duration::from_millis(1);
 /// How long a member's question may wait for its answer: the member does not take one that is later.
 const QUESTION_KEPT: Duration = Duration::from_secs(1);
 
@@ -94,6 +97,8 @@ struct Driving {
     questions: BTreeMap<NodeId, Question>,
     /// What was put and is not yet seen in the view.
     written: Option<Version>,
+    /// When the next version may be written.
+    next_write: Mono,
     /// When something is due that no event announces.
     wake: Option<Mono>,
 }
@@ -205,6 +210,7 @@ impl Driving {
             watches: BTreeMap::new(),
             questions: BTreeMap::new(),
             written: None,
+            next_write: now,
             wake: None,
         }
     }
@@ -231,17 +237,28 @@ impl Driving {
         }
         self.written = None;
         self.watch(now.mono, facts.view, version);
-        let mut next = Next::new(now, me, facts, self);
-        let (record, notes) = next.decide();
-        self.wake = next.wake();
-        if let Some(rollout) = record {
-            self.written = Some(Version::of(self.seat.term, &rollout));
-            actions.extend(notes.into_iter().map(RolloutAction::Note));
-            actions.push(RolloutAction::Put { rollout: Box::new(rollout), term: self.seat.term });
+        if self.next_write > now.mono {
+            self.wake = Some(self.next_write);
+        } else if self.write_next(now, me, facts, actions) {
             return;
         }
         self.answer(now.mono, facts, actions);
         self.store(now.mono, facts.voters, actions);
+    }
+
+    /// Writes the next version of the record, if it says something new. Returns whether it does.
+    fn write_next(&mut self, now: Now, me: NodeId, facts: Facts<'_>, actions: &mut Vec<RolloutAction>) -> bool {
+        let mut next = Next::new(now, me, facts, self);
+        let (record, notes) = next.decide();
+        self.wake = next.wake();
+        let Some(rollout) = record else { return false };
+        self.written = Some(Version::of(self.seat.term, &rollout));
+        // A single turn is followed by the next at once.
+        let others = u32::try_from(rollout.in_turn.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        self.next_write = now.mono + PAUSE_PER_TURN.saturating_mul(others);
+        actions.extend(notes.into_iter().map(RolloutAction::Note));
+        actions.push(RolloutAction::Put { rollout: Box::new(rollout), term: self.seat.term });
+        true
     }
 
     /// Keeps exactly the turns of the record under watch.
@@ -280,7 +297,7 @@ impl Driving {
                     later.insert(member, question);
                 }
                 May::Go { leads } => {
-                    watch.told = Told::Go;
+                    watch.go(now);
                     let msg = RolloutMessage::Go { turn: grant.turn, nonce, leads };
                     actions.push(RolloutAction::Send { to: member, msg });
                 }

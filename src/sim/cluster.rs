@@ -10,13 +10,15 @@ use rand::{RngExt, SeedableRng};
 
 use crate::base::{GroupId, NodeId, Seat};
 use crate::node::{Command, CommandError, Done, GroupRules, Input, Node, NodeEvent, Note, Output};
+use crate::records::Record;
 use crate::records::value::{NodeFacts, Strategy, Topology};
 use crate::ring::{ProbeOutcome, Profile, StreamError};
 
 use super::clock::{Clock, True, us};
-use super::host::{Host, Process, SOCKET_BUFFER};
+use super::host::{Existence, Host, Process, SOCKET_BUFFER};
 use super::invariants::{Holdings, Violation};
 use super::network::{Link, Network};
+use super::plant::Plant;
 use super::rollouts::Rollouts;
 use super::service::{FakeService, Script, ServiceEvent};
 use super::trace::Trace;
@@ -43,11 +45,21 @@ pub struct ClusterConfig {
     pub max_drift_ppm: i64,
     /// Whether the machines run the fake service.
     pub services: bool,
+    /// A fault that the invariants are to find.
+    pub plant: Option<Plant>,
 }
 
 impl Default for ClusterConfig {
     fn default() -> Self {
-        Self { hosts: 3, seed: 1, profile: Profile::Lan, link: Link::default(), max_drift_ppm: 1_000, services: false }
+        Self {
+            hosts: 3,
+            seed: 1,
+            profile: Profile::Lan,
+            link: Link::default(),
+            max_drift_ppm: 1_000,
+            services: false,
+            plant: None,
+        }
     }
 }
 
@@ -85,6 +97,8 @@ pub struct Cluster {
     pub(super) rollouts: Rollouts,
     pub(super) trace: Trace,
     pub(super) violation: Option<Violation>,
+    /// The first rollout record, for a planted fault.
+    pub(super) old_rollout: Option<Record>,
     /// Configs that a node acknowledged, by the write that makes them durable, until that is done.
     pending_acks: BTreeMap<(usize, u64, u64), String>,
     /// Configs that were acknowledged durably.
@@ -102,6 +116,7 @@ pub struct Cluster {
     at_once: u32,
     /// How many events were carried out.
     pub events: u64,
+    wrongly_dead: u64,
 }
 
 /// The group that the fake services form.
@@ -155,6 +170,7 @@ impl Cluster {
             rollouts: Rollouts::default(),
             trace: Trace::default(),
             violation: None,
+            old_rollout: None,
             pending_acks: BTreeMap::new(),
             acknowledged: Vec::new(),
             queue: BTreeMap::new(),
@@ -166,6 +182,7 @@ impl Cluster {
             datagram_bytes: 0,
             at_once: 0,
             events: 0,
+            wrongly_dead: 0,
         }
     }
 
@@ -177,10 +194,14 @@ impl Cluster {
 
     /// Starts the process on a machine. Machine 0 is everybody's peer.
     pub fn start(&mut self, host: usize) {
-        if !matches!(self.hosts[host].process, Process::Dead) {
+        let is_off = matches!(self.hosts[host].process, Process::Dead);
+        if !is_off || self.hosts[host].existence != Existence::There {
             return;
         }
         self.trace.say(self.at, &format!("node {host} starts"));
+        if self.config.plant == Some(Plant::Twice) {
+            self.hosts[host].service.forget();
+        }
         let seed = self.config.seed ^ (host as u64).wrapping_mul(0xd134_2543_de82_ef95);
         let node = self.hosts[host].boot(self.at, self.config.profile, host != 0, seed);
         self.hosts[host].process = Process::Running(Box::new(node));
@@ -220,6 +241,38 @@ impl Cluster {
         self.reset_streams(host);
     }
 
+    /// A machine that nobody has heard of is switched on. Those that run are its peers.
+    pub(super) fn bear(&mut self, host: usize) {
+        if self.hosts[host].existence == Existence::Unborn {
+            self.hosts[host].existence = Existence::There;
+            self.start(host);
+        }
+    }
+
+    /// A machine is lost for good, with all that is on it.
+    pub(super) fn lose(&mut self, host: usize) {
+        if self.node(host).is_some() {
+            self.cut_power(host);
+        }
+        self.hosts[host].existence = Existence::Gone;
+        self.trace.say(self.at, &format!("node {host} is lost for good"));
+    }
+
+    /// Another machine takes the place of one: a new node, with nothing on its disk.
+    pub fn replace(&mut self, host: usize) {
+        let entry = &self.hosts[host];
+        let (clock, script) = (entry.clock, entry.service.script);
+        let id = NodeId::from_u128(self.rng.random());
+        let epoch = entry.epoch;
+        self.hosts[host] = Host { epoch, ..Host::new(host, id, clock, FakeService::new(host, script)) };
+    }
+
+    /// The machines that are there.
+    pub(super) fn there(&self) -> impl Iterator<Item = usize> + Clone {
+        let hosts = self.hosts.iter().enumerate();
+        hosts.filter(|(_, host)| host.existence == Existence::There).map(|(number, _)| number)
+    }
+
     /// The power of a machine fails: what was not synced is lost, but for a prefix of it, and its service ends, too.
     pub(super) fn cut_power(&mut self, host: usize) {
         self.crash(host);
@@ -227,7 +280,7 @@ impl Cluster {
     }
 
     /// Ends the process on a machine in good order: all that it wrote is on disk, and its service is stopped.
-    pub(super) fn end(&mut self, host: usize) {
+    pub fn end(&mut self, host: usize) {
         let queued = self.hosts[host].disk.queued();
         self.trace.say(self.at, &format!("node {host} ends"));
         self.kill(host, queued);
@@ -315,18 +368,37 @@ impl Cluster {
         self.hosts.iter().map(|host| host.renewals).sum()
     }
 
-    /// Whether every node runs and sees every other alive. One that is paused sees what it saw before.
+    /// Whether every node runs and sees every other alive, and no other. One that is paused sees what it saw before.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let runs = |host: &Host| matches!(host.process, Process::Running(_));
-        let hosts = self.hosts.len();
-        self.hosts.iter().all(runs) && (0..hosts).all(|host| self.sees_alive(host) == hosts)
+        let runs = |host: usize| matches!(self.hosts[host].process, Process::Running(_));
+        let there = self.there().count();
+        self.there().all(runs) && self.there().all(|host| self.sees_alive(host) == there)
+    }
+
+    /// Cuts the ring in two: the machines below `at` from the others.
+    pub fn cut_at(&mut self, at: usize) {
+        let others = at..self.hosts.len();
+        let links = (0..at).flat_map(|one| others.clone().map(move |other| (one, other)));
+        self.network.cut.extend(links.flat_map(|(one, other)| [(one, other), (other, one)]));
+    }
+
+    /// Everybody reaches everybody again.
+    pub fn uncut(&mut self) {
+        self.network.cut.clear();
+    }
+
+    /// How often a node took one for dead that was not.
+    #[must_use]
+    pub fn wrongly_dead(&self) -> u64 {
+        self.wrongly_dead
     }
 
     /// Whether every node knows the service of every other.
     pub(super) fn is_acquainted(&self) -> bool {
-        let knows = |host: &Host| host.node().map_or(0, |node| node.census().members(&fake_group()).count());
-        self.hosts.iter().all(|host| knows(host) == self.hosts.len())
+        let knows = |host: usize| self.node(host).map_or(0, |node| node.census().members(&fake_group()).count());
+        let there = self.there().count();
+        self.there().all(|host| knows(host) == there)
     }
 
     /// How many members a machine's node sees alive, itself included.
@@ -380,12 +452,19 @@ impl Cluster {
             }
             What::DiskDone => self.disk_done(host),
             What::Resolved => {
-                let peer = self.hosts[0].address;
-                self.input(host, Input::PeersResolved(vec![peer]));
+                let peers = self.peers();
+                self.input(host, Input::PeersResolved(peers));
             }
             What::Service(event) => self.service_event(host, event),
             What::Resume => self.resume(host),
         }
+    }
+
+    /// Whom a node is to look for that knows nobody: the first machine, and where machines come and go the others, too.
+    fn peers(&self) -> Vec<SocketAddr> {
+        let come_and_go = self.hosts.iter().any(|host| host.existence != Existence::There);
+        let peers = if come_and_go { self.hosts.len() } else { 1 };
+        self.there().take(peers).map(|host| self.hosts[host].address).collect()
     }
 
     fn input(&mut self, host: usize, input: Input) {
@@ -466,10 +545,11 @@ impl Cluster {
                 return;
             }
         }
-        self.transmit(host, to, &bytes);
+        self.transmit(host, to, bytes);
     }
 
-    fn transmit(&mut self, from: usize, to: usize, bytes: &Bytes) {
+    fn transmit(&mut self, from: usize, to: usize, bytes: Bytes) {
+        let bytes = self.tampered(bytes);
         self.datagrams += 1;
         self.datagram_bytes += bytes.len() as u64;
         for delay in self.network.deliveries(&mut self.rng, from, to) {
@@ -576,7 +656,7 @@ impl Cluster {
         if ok {
             for (_, to, bytes) in due {
                 if running {
-                    self.transmit(host, to, &bytes);
+                    self.transmit(host, to, bytes);
                 }
             }
         }
@@ -602,6 +682,11 @@ impl Cluster {
                 self.holdings.lost(self.at, host, &(group, seat), term);
             }
             NodeEvent::Note(Note::Renewed) => self.hosts[host].renewals += 1,
+            NodeEvent::Note(Note::MemberDown { node, how }) => {
+                let runs = |host: &&Host| host.id == node && !matches!(host.process, Process::Dead);
+                self.wrongly_dead += u64::from(self.hosts.iter().any(|host| runs(&host)));
+                self.trace.say(self.at, &format!("node {host}: {:?}", Note::MemberDown { node, how }));
+            }
             NodeEvent::Note(note) => self.trace.say(self.at, &format!("node {host}: {note:?}")),
             NodeEvent::Members => {}
         }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use crate::base::Seat;
+use crate::base::{NodeId, Seat};
 use crate::node::Command;
 use crate::records::value::Health;
 
 use super::clock::{True, us};
 use super::cluster::{Cluster, fake_group};
+use super::host::Existence;
 use super::network::hits;
 use super::service::ServiceEvent;
 
@@ -90,6 +91,57 @@ pub enum Fault {
         /// How far, in milliseconds.
         by_ms: i64,
     },
+}
+
+/// A change of who is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// A machine that nobody had heard of is switched on.
+    Born(usize),
+    /// A machine is lost for good.
+    Lost(usize),
+}
+
+/// How many of a thousand faults are such a change.
+const CHANGE_PER_MILLE: u32 = 80;
+
+impl Change {
+    /// Draws one, where there may be one now.
+    pub(super) fn draw(rng: &mut StdRng, cluster: &Cluster) -> Option<Self> {
+        if !hits(rng, CHANGE_PER_MILLE) {
+            return None;
+        }
+        let unborn = (0..cluster.hosts.len()).find(|host| cluster.hosts[*host].existence == Existence::Unborn);
+        let victim = rng.random_range(1..cluster.hosts.len());
+        match unborn {
+            Some(host) if hits(rng, 500) => Some(Self::Born(host)),
+            Some(_) | None => may_be_lost(cluster, victim).then_some(Self::Lost(victim)),
+        }
+    }
+
+    /// Makes it happen.
+    pub(super) fn begin(self, cluster: &mut Cluster) -> Option<(True, Repair)> {
+        cluster.trace.say(cluster.at, &format!("fault: {self:?}"));
+        match self {
+            Self::Born(host) => cluster.bear(host),
+            Self::Lost(host) => cluster.lose(host),
+        }
+        None
+    }
+}
+
+/// Whether the group gets over the loss of a machine by itself: a majority of its council does, whatever change of it is
+/// under way. Where a majority is lost for good, a person has to say how to go on.
+fn may_be_lost(cluster: &Cluster, host: usize) -> bool {
+    if cluster.hosts[host].existence != Existence::There || cluster.there().count() <= 3 {
+        return false;
+    }
+    let group = fake_group();
+    let councils = cluster.there().filter_map(|host| cluster.node(host)?.census().council(&group).cloned());
+    let Some(newest) = councils.max_by_key(|council| council.version) else { return false };
+    let gone = |voter: &NodeId| cluster.hosts.iter().any(|host| host.id == *voter && host.existence == Existence::Gone);
+    // Of five, two may be out of reach and be struck at this very moment: three are left then, and one of them may go.
+    newest.voters.len() >= 5 && !newest.voters.iter().any(gone)
 }
 
 /// How long a process that has said goodbye goes on answering.

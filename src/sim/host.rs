@@ -31,9 +31,21 @@ pub(super) enum Process {
     Paused { node: Box<Node>, inbox: Vec<Input> },
 }
 
+/// Whether a machine is one that the others have to get along with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Existence {
+    /// Nobody has heard of it yet.
+    Unborn,
+    /// It is there, or comes back.
+    There,
+    /// It is lost for good.
+    Gone,
+}
+
 /// One machine.
 #[derive(Debug)]
 pub(super) struct Host {
+    pub(super) existence: Existence,
     pub(super) id: NodeId,
     pub(super) address: SocketAddr,
     pub(super) clock: Clock,
@@ -62,6 +74,7 @@ impl Host {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         let ip = Ipv4Addr::from(0x0a00_0001_u32.saturating_add(number));
         Self {
+            existence: Existence::There,
             id,
             address: SocketAddr::new(ip.into(), PORT),
             clock,

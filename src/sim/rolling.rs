@@ -20,6 +20,7 @@ use super::host::Process;
 use super::invariants::Violation;
 use super::make::{Fate, Make};
 use super::network::{Link, hits};
+use super::plant::Plant;
 use super::rollouts::{RolloutViolation, shown};
 use super::scenario::{Failure, acquaint, heal, is_at_peace, since};
 use super::service::Script;
@@ -38,6 +39,8 @@ pub struct RolloutScenario {
     pub hosts: Option<usize>,
     /// For how long things go wrong, and change.
     pub faults_for: Duration,
+    /// A fault that the invariants are to find.
+    pub plant: Option<Plant>,
 }
 
 /// What a run that held all invariants came to.
@@ -110,7 +113,15 @@ impl RolloutScenario {
             duplicate_per_mille: rng.random_range(0..50),
         };
         let profile = if hits(rng, 500) { Profile::Lan } else { Profile::Local };
-        let config = ClusterConfig { hosts, seed: self.seed, profile, link, max_drift_ppm: 9_000, services: true };
+        let config = ClusterConfig {
+            hosts,
+            seed: self.seed,
+            profile,
+            link,
+            max_drift_ppm: 9_000,
+            services: true,
+            plant: self.plant,
+        };
         let (topology, min_members) = if hits(rng, 500) { (Topology::Leader, 3) } else { (Topology::Standalone, 1) };
         let rules = GroupRules { min_members, council_size: 5, replace_voter_after: Duration::from_secs(60) };
         Cluster::new(config, |_, rng| Script {

@@ -14,7 +14,8 @@ use crate::ring::Profile;
 
 use super::clock::{True, us};
 use super::cluster::{Cluster, ClusterConfig, fake_group};
-use super::faults::{Fault, Repair};
+use super::faults::{Change, Fault, Repair};
+use super::host::Existence;
 use super::invariants::Violation;
 use super::network::Link;
 use super::service::{Script, ServiceEvent};
@@ -110,21 +111,37 @@ impl Scenario {
             duplicate_per_mille: rng.random_range(0..50),
         };
         let profile = if rng.random_range(0..2) == 0 { Profile::Lan } else { Profile::Local };
-        let config = ClusterConfig { hosts, seed: self.seed, profile, link, max_drift_ppm: 9_000, services: true };
         // With one the first node founds a council of itself, which grows while things go wrong already; and voters that
         // are killed or cut off are replaced meanwhile.
+        let min_members = if rng.random_range(0..2) == 0 { 1 } else { 3 };
+        // One that is born where it reaches nobody founds a council of its own, where a single member may: two councils
+        // that meet are not simulated here.
+        let unborn = if min_members == 1 { 0 } else { rng.random_range(0..=3) };
+        let config = ClusterConfig {
+            hosts: hosts + unborn,
+            seed: self.seed,
+            profile,
+            link,
+            max_drift_ppm: 9_000,
+            services: true,
+            plant: None,
+        };
         let rules = GroupRules {
-            min_members: if rng.random_range(0..2) == 0 { 1 } else { 3 },
+            min_members,
             council_size: 5,
             replace_voter_after: Duration::from_millis(rng.random_range(1_000..20_000)),
         };
-        Cluster::new(config, |_, rng| Script {
+        let mut cluster = Cluster::new(config, |_, rng| Script {
             topology: Topology::Leader,
             strategy: Strategy::None,
             rules,
             start_time: Duration::from_millis(rng.random_range(10..800)),
             suitability: rng.random_range(0..3),
-        })
+        });
+        for host in &mut cluster.hosts[hosts..] {
+            host.existence = Existence::Unborn;
+        }
+        cluster
     }
 
     fn play(self, cluster: &mut Cluster) -> Result<(), Violation> {
@@ -134,7 +151,8 @@ impl Scenario {
         let mut repairs: BTreeMap<(True, u64), Repair> = BTreeMap::new();
         let mut orders = 0..;
         let mut order = || orders.next().unwrap_or(u64::MAX);
-        for host in 0..hosts {
+        let there: Vec<usize> = cluster.there().collect();
+        for host in there {
             let begins = if host == 0 { 0 } else { us(Duration::from_millis(rng.random_range(0..3_000))) };
             repairs.insert((begins, order()), Repair::Start(host));
         }
@@ -158,7 +176,11 @@ impl Scenario {
             } else {
                 number += 1;
                 let leader = cluster.leader().map(|(host, _)| host);
-                let repair = Fault::draw(&mut rng, hosts, number, leader).begin(cluster);
+                let change = Change::draw(&mut rng, cluster);
+                let repair = match change {
+                    Some(change) => change.begin(cluster),
+                    None => Fault::draw(&mut rng, hosts, number, leader).begin(cluster),
+                };
                 repairs.extend(repair.map(|(at, repair)| ((at, order()), repair)));
                 next_fault += us(Duration::from_millis(rng.random_range(50..3_000)));
             }
@@ -185,7 +207,9 @@ impl Scenario {
             let waited_ms = since(cluster, is_whole);
             return Err(Violation::CouncilNotFull { waited_ms, what: shown(cluster) });
         }
-        for (node, revision) in &cluster.acknowledged {
+        // What a machine acknowledged that is lost for good may be lost with it.
+        let there = |node: usize| cluster.hosts[node].existence == Existence::There;
+        for (node, revision) in cluster.acknowledged.iter().filter(|(node, _)| there(*node)) {
             let history = cluster.node(0).map(|node| node.census().config_history(&fake_group())).unwrap_or_default();
             let pruned = history.len() >= crate::node::REVISIONS_KEPT;
             if !pruned && !history.iter().any(|entry| entry.revision == *revision) {
@@ -227,9 +251,9 @@ pub(super) fn heal(cluster: &mut Cluster) {
 
 /// Waits until the ring is whole and its seat is filled.
 pub(super) fn is_at_peace(cluster: &mut Cluster, healed: Duration) -> Result<(), Violation> {
-    let hosts = cluster.config.hosts;
+    let hosts = cluster.there().count();
     if !cluster.run_while_not(healed + HEALING, Cluster::is_whole) {
-        let node = (0..hosts).find(|host| cluster.sees_alive(*host) != hosts).unwrap_or_default();
+        let node = cluster.there().find(|host| cluster.sees_alive(*host) != hosts).unwrap_or_default();
         let (alive, waited_ms) = (cluster.sees_alive(node), since(cluster, healed));
         for (number, host) in cluster.hosts.iter().enumerate() {
             let seen = cluster.node(node).and_then(|node| node.census().node(host.id));
@@ -253,11 +277,10 @@ pub(super) fn is_at_peace(cluster: &mut Cluster, healed: Duration) -> Result<(),
 
 /// Waits until all nodes know the same.
 fn knows_the_same(cluster: &mut Cluster) -> Result<(), Violation> {
-    let hosts = cluster.config.hosts;
     let is_whole = cluster.elapsed();
     let alike = |cluster: &Cluster| {
         let digest = |host: usize| cluster.node(host).map(|node| node.records().digest());
-        (1..hosts).all(|host| digest(host) == digest(0))
+        cluster.there().all(|host| digest(host) == digest(0))
     };
     if !cluster.run_while_not(is_whole + HEALING, alike) {
         let waited_ms = since(cluster, is_whole);
@@ -286,8 +309,8 @@ fn views_agree(cluster: &Cluster) -> bool {
 
 /// Whether as many members vote as can: an odd number of them, up to the size that the council is to have.
 fn council_is_full(cluster: &Cluster) -> bool {
-    let hosts = cluster.config.hosts;
-    (0..hosts).all(|host| {
+    let hosts = cluster.there().count();
+    cluster.there().all(|host| {
         let Some(node) = cluster.node(host) else { return false };
         let wanted = (cluster.hosts[host].service.script.rules.council_size.min(hosts) - 1) | 1;
         node.census().group(&fake_group()).council.as_ref().is_some_and(|council| council.voters.len() == wanted)
@@ -309,7 +332,7 @@ fn shown(cluster: &Cluster) -> String {
 /// The first record that two nodes do not have alike, for a person.
 fn difference(cluster: &Cluster) -> String {
     let Some(first) = cluster.node(0) else { return "node 0 does not run".to_owned() };
-    for host in 1..cluster.config.hosts {
+    for host in cluster.there() {
         let Some(other) = cluster.node(host) else { return format!("node {host} does not run") };
         for record in first.records().iter() {
             if other.records().get(&record.key).map(|known| known.stamp) != Some(record.stamp) {

@@ -46,6 +46,8 @@ pub(super) struct FakeService {
     restarts: u32,
     /// On disk: what the member goes by.
     mine: Option<Target>,
+    /// What it went by before its last turn.
+    before: Option<Target>,
     shell: Shell,
     /// Whether the process is not what it was because it was told to be something else.
     changing: bool,
@@ -162,6 +164,7 @@ impl FakeService {
             launches: 0,
             restarts: 0,
             mine: None,
+            before: None,
             shell: Shell::default(),
             changing: false,
         }
@@ -352,7 +355,7 @@ impl FakeService {
     fn done(&mut self, effects: &mut Vec<Effect>) {
         let Some(active) = &mut self.shell.turn else { return };
         active.phase = TurnPhase::Done;
-        self.mine = Some(active.target.clone());
+        self.before = self.mine.replace(active.target.clone());
         effects.push(Effect::Done(active.turn));
     }
 
@@ -400,6 +403,13 @@ impl FakeService {
     /// Whether it serves, and what.
     pub(super) fn serves(&self) -> Option<&Target> {
         self.process.as_ref().filter(|_| self.is_ok()).map(|process| &process.target)
+    }
+
+    /// What its last turn made of it is lost: a planted fault.
+    pub(super) fn forget(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.mine = Some(before);
+        }
     }
 
     /// Its supervisor dies. The process does not.

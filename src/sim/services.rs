@@ -37,6 +37,11 @@ impl Cluster {
 
     /// What a process that was stopped did not see.
     pub(super) fn catch_up(&mut self, host: usize) {
+        // What its node says by now comes first: it stopped looking at both at the same moment.
+        let goal = self.hosts[host].node().map(|node| node.census().group(&fake_group()).goal.clone());
+        if let Some(goal) = goal.filter(|goal| goal.as_ref() != self.hosts[host].service.goal()) {
+            self.react(host, ServiceEvent::Goal(goal.map(Box::new)));
+        }
         for event in std::mem::take(&mut self.hosts[host].unseen) {
             self.react(host, event);
         }

@@ -433,7 +433,7 @@ impl RolloutReport {
             group: view.group.clone(),
             strategy: view.strategy,
             desired: group.desired,
-            options: view.desired.as_ref().map(|desired| desired.options).unwrap_or_default().into(),
+            options: view.options.unwrap_or_default().into(),
             updater: group.updater,
             rollout: group.rollout,
             members: members.collect(),

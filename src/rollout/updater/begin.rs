@@ -38,7 +38,7 @@ impl Next<'_> {
             asked: self.view.asked,
             from: from.unwrap_or_else(|| to.clone()),
             to,
-            options: self.view.desired.as_ref().map(|desired| desired.options).unwrap_or_default(),
+            options: self.view.options.unwrap_or_default(),
             next_turn: 1,
             started_at: self.now.wall,
             ..Rollout::default()

@@ -91,10 +91,19 @@ impl Next<'_> {
             Liveness::Alive | Liveness::Suspect => true,
             Liveness::Down | Liveness::Left => false,
         });
+        let goes_by = member.and_then(|member| member.status.target.as_ref());
+        let has_become = match grant.kind {
+            TurnKind::Forward => goes_by == Some(&record.to),
+            TurnKind::Back => goes_by == Some(&record.from),
+            // It goes by what it was all the while, and is out until it has shown that it is.
+            TurnKind::Restore => false,
+        };
         let now = self.now.mono;
         let Some(watch) = self.watches.get_mut(&grant.turn) else { return End::Not };
         match watch.told {
             Told::Declined(Before::Nothing) => return End::Withdrawn,
+            // It had come to its end before its supervisor was restarted, and forgot what it said of it.
+            Told::Declined(Before::Something) if has_become => return End::Done,
             Told::Declined(Before::Something) => return End::Interrupted,
             Told::Nothing | Told::Unknown | Told::Go => {}
         }
@@ -111,9 +120,18 @@ impl Next<'_> {
             let why = "it did not say how its turn ended".to_owned();
             return End::Failed { how: How::Judged, why, output: String::new() };
         }
-        // Putting a member back that is away begins anew when it returns.
-        if watch.is_unbegun() || grant.kind == TurnKind::Restore {
+        if watch.is_unbegun() {
             return End::Withdrawn;
+        }
+        // Putting a member back that is away begins anew when it returns; but a word that is on its way to it must not
+        // begin what is not granted any more.
+        if grant.kind == TurnKind::Restore {
+            let until = watch.word_until();
+            if until <= now {
+                return End::Withdrawn;
+            }
+            self.wake_at(until);
+            return End::Not;
         }
         let lost_since = *watch.lost_since.get_or_insert(now);
         let limit = lost_since + lost_limit(&record.options);

@@ -100,10 +100,10 @@ impl<'a> Next<'a> {
 
     /// What a person changed of how it is done holds from the next turn on.
     fn follow_options(&self, record: &mut Rollout) {
-        if let Some(desired) = &self.view.desired
+        if let Some(options) = self.view.options
             && record.in_turn.is_empty()
         {
-            record.options = desired.options;
+            record.options = options;
         }
     }
 
@@ -172,7 +172,13 @@ impl<'a> Next<'a> {
             .map(|failure| failure.member)
             .filter(|member| order::answers(self.view, *member) && record.turn_of(*member).is_none())
             .collect();
+        let limit = order::limit(self.view, record);
         for member in members {
+            // One that nobody waited for any more may be what it is not to be, and serve: it takes part in the batch.
+            let out = order::out(record);
+            if !out.contains(&member) && out.len() >= limit {
+                continue;
+            }
             for failure in record.failed.iter_mut().filter(|failure| failure.member == member) {
                 failure.aftermath = Aftermath::Waits;
             }

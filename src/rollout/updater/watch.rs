@@ -7,6 +7,9 @@ use crate::records::value::RolloutOptions;
 
 use super::super::message::Version;
 
+/// For how long the word that a turn may begin is good, on any member's clock.
+const WORD_LASTS: Duration = Duration::from_millis(1_500);
+
 /// A turn that the record grants.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Watch {
@@ -16,6 +19,8 @@ pub(super) struct Watch {
     pub(super) version: Version,
     /// What its member was told.
     pub(super) told: Told,
+    /// When its member was told last that it may begin, by this updater or, at the latest, by the one before it.
+    pub(super) told_at: Mono,
     /// Since when its member does not answer; none while it does.
     pub(super) lost_since: Option<Mono>,
 }
@@ -44,7 +49,18 @@ pub(super) enum Before {
 
 impl Watch {
     pub(super) fn new(now: Mono, version: Version, told: Told) -> Self {
-        Self { since: now, version, told, lost_since: None }
+        Self { since: now, version, told, told_at: now, lost_since: None }
+    }
+
+    /// Its member is told that it may begin.
+    pub(super) fn go(&mut self, now: Mono) {
+        self.told = Told::Go;
+        self.told_at = now;
+    }
+
+    /// Until when that may begin the turn.
+    pub(super) fn word_until(&self) -> Mono {
+        self.told_at + WORD_LASTS
     }
 
     /// Its member is told that it may not begin, after all.

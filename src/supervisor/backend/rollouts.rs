@@ -19,7 +19,7 @@ pub(super) async fn set_desired(
     request: &DesiredRequest,
 ) -> Result<Acted, Problem> {
     let view = supervisor.view(group).await?;
-    let known = view.desired.as_ref().map(|desired| desired.options).unwrap_or_default();
+    let known = view.options.unwrap_or_default();
     let options = request.options.over(known);
     check_options(&options)?;
     let release = match &request.release {
