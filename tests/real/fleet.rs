@@ -63,6 +63,8 @@ pub enum Kind {
     SlowToStart,
     /// Its health check fails until the node's file `well` is there.
     SlowToBeWell,
+    /// It goes on running, when it is to stop, for as long as the node has the file `stay`.
+    SlowToStop,
 }
 
 /// Writes a release of the demo service, and returns its directory.
@@ -71,14 +73,14 @@ pub fn release(ring: &Ring, version: &str, kind: Kind) -> String {
     let fails = match kind {
         Kind::Unhealthy => "true",
         Kind::Poisonous => "{{cfg.poison}}",
-        Kind::Good | Kind::SlowToStart | Kind::SlowToBeWell => "false",
+        Kind::Good | Kind::SlowToStart | Kind::SlowToBeWell | Kind::SlowToStop => "false",
     };
     let plan = match kind {
         Kind::SlowToBeWell => PLAN.replace(
             "http = \"http://{{sys.ip}}:{{cfg.port}}/health\"",
             "exec = \"test -e {{pkg.svc_var_path}}/well || { echo not well; exit 2; }\"",
         ),
-        Kind::Good | Kind::Unhealthy | Kind::Poisonous | Kind::SlowToStart => PLAN.to_owned(),
+        Kind::Good | Kind::Unhealthy | Kind::Poisonous | Kind::SlowToStart | Kind::SlowToStop => PLAN.to_owned(),
     };
     let plan = plan.replace("VERSION", version);
     let config = CONFIG.replace("FAILS", fails);
@@ -90,6 +92,9 @@ pub fn release(ring: &Ring, version: &str, kind: Kind) -> String {
     ];
     if kind == Kind::SlowToStart {
         files.push(("hooks/init", "#!/bin/sh\nuntil [ -e {{pkg.svc_var_path}}/go ]; do sleep 0.02; done\n"));
+    }
+    if kind == Kind::SlowToStop {
+        files.push(("hooks/pre-stop", "#!/bin/sh\nwhile [ -e {{pkg.svc_var_path}}/stay ]; do sleep 0.02; done\n"));
     }
     write_plan(&dir, &files)
 }
@@ -165,6 +170,19 @@ pub fn wait_rollout(node: &Node, status: &str) -> Value {
     wait_for(&format!("{} says that the rollout is {status}", node.ip), || {
         rollout(node).filter(|rollout| rollout["status"] == status)
     })
+}
+
+/// Waits until a member's turn is in this phase, as seen from another node.
+pub fn wait_phase(observer: &Node, member: &str, phase: &str) {
+    wait_until(&format!("the turn of {member} is in phase {phase}"), || {
+        phase_of(observer, member) == Some(phase.into())
+    });
+}
+
+pub fn phase_of(observer: &Node, member: &str) -> Option<String> {
+    let report = observer.try_json(&["rollout", "status", GROUP])?;
+    let member = report["members"].as_array()?.iter().find(|known| known["node_id"] == member)?.clone();
+    member["turn"]["phase"].as_str().map(str::to_owned)
 }
 
 /// The version that answers on this node.

@@ -15,6 +15,7 @@ mod redis_client;
 mod release;
 mod ring;
 mod rollout;
+mod rollout_leader;
 mod rollout_redis;
 mod rollout_web;
 mod traffic;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::fleet::{
     GROUP, Kind, Outages, fleet, node_id, order, release, rollout, settle, spawn, starts, touch, update, version,
-    wait_rollout, wait_updater, wait_version, write_user,
+    wait_phase, wait_rollout, wait_updater, wait_version, write_user,
 };
 use crate::harness::{Node, Ring, wait_for, wait_until};
 use crate::netns::Hosts;
@@ -19,19 +19,6 @@ const RESTORED_WITHIN: Duration = Duration::from_secs(10);
 
 fn all(ring: &Ring) -> Vec<&Node> {
     ring.nodes.iter().collect()
-}
-
-/// Waits until a member's turn is in this phase, as seen from another node.
-fn wait_phase(observer: &Node, member: &str, phase: &str) {
-    wait_until(&format!("the turn of {member} is in phase {phase}"), || {
-        phase_of(observer, member) == Some(phase.into())
-    });
-}
-
-fn phase_of(observer: &Node, member: &str) -> Option<String> {
-    let report = observer.try_json(&["rollout", "status", GROUP])?;
-    let member = report["members"].as_array()?.iter().find(|known| known["node_id"] == member)?.clone();
-    member["turn"]["phase"].as_str().map(str::to_owned)
 }
 
 fn names(list: &Value) -> Vec<String> {
