@@ -22,6 +22,9 @@ mod partition;
 mod redis_client;
 #[path = "cluster/rollout.rs"]
 mod rollout;
+#[allow(dead_code, reason = "the tests use the rest of it")]
+#[path = "../tests/real/switch.rs"]
+mod switch;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

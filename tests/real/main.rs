@@ -18,5 +18,6 @@ mod rollout;
 mod rollout_leader;
 mod rollout_redis;
 mod rollout_web;
+mod switch;
 mod traffic;
 mod web;

@@ -1,21 +1,25 @@
-//! Hosts of their own on this machine: a network namespace per node, and bridges between them that can be taken apart.
+//! Hosts of their own on this machine: a network namespace per node, and a network between them that can be cut, lose
+//! and delay.
 //!
 //! Takes root. Where the tests do not have it, [`Hosts::new`] says so in one line, and the test has nothing to do.
 
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::process::Command;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::Uid;
 
 use crate::harness::Ring;
+use crate::switch::{Path, Port, Switch, make_device};
 
 /// Which of the networks 10.88.0.0/16 has: one lock file each, so that tests in different processes differ.
 const NETWORKS: u8 = 250;
+/// The last byte of this process's own address in each of them.
+const OWN: u8 = 254;
 
 /// A ring whose nodes are hosts of their own.
 pub struct Hosts {
@@ -23,11 +27,12 @@ pub struct Hosts {
     network: Network,
 }
 
-/// The namespaces and bridges.
+/// The namespaces, and the network between them.
 struct Network {
     number: u8,
     hosts: usize,
-    bridges: AtomicU8,
+    /// Its ports are the hosts, and then this process.
+    switch: Option<Switch>,
     _reserved: Flock<File>,
 }
 
@@ -44,62 +49,44 @@ impl Network {
             Flock::lock(file, FlockArg::LockExclusiveNonblock).ok().map(|lock| (number, lock))
         });
         let (number, reserved) = reserved.expect("one of the networks is free");
-        let network = Self { number, hosts, bridges: AtomicU8::new(1), _reserved: reserved };
+        let mut network = Self { number, hosts, switch: None, _reserved: reserved };
         // What a test that was killed has left.
         network.remove();
         network.make();
         network
     }
 
-    fn make(&self) {
+    fn make(&mut self) {
         let number = self.number;
-        self.make_bridge(0);
-        ip(&format!("addr add 10.88.{number}.254/24 dev {}", self.bridge(0)));
+        let mut ports = Vec::new();
         for host in 0..self.hosts {
-            let (namespace, link) = (self.namespace(host), self.link(host));
+            let namespace = self.namespace(host);
             ip(&format!("netns add {namespace}"));
-            ip(&format!("link add {link} type veth peer name eth0 netns {namespace}"));
-            ip(&format!("-n {namespace} addr add {}/24 dev eth0", self.address(host)));
+            let device = within(namespace.clone(), || make_device("eth0")).join().expect("a device is made");
+            let address = self.address(host);
+            ip(&format!("-n {namespace} addr add {address}/24 dev eth0"));
             ip(&format!("-n {namespace} link set eth0 up"));
             ip(&format!("-n {namespace} link set lo up"));
-            self.attach(host, 0);
+            ports.push(Port { device, address: address.octets()[3] });
         }
+        let own = format!("sup{number}");
+        let device = make_device(&own);
+        ip(&format!("addr add 10.88.{number}.{OWN}/24 dev {own}"));
+        ip(&format!("link set {own} up"));
+        ports.push(Port { device, address: OWN });
+        self.switch = Some(Switch::start(ports));
     }
 
-    fn make_bridge(&self, bridge: u8) {
-        ip(&format!("link add {} type bridge", self.bridge(bridge)));
-        ip(&format!("link set {} up", self.bridge(bridge)));
-    }
-
-    fn attach(&self, host: usize, bridge: u8) {
-        ip(&format!("link set {} master {} up", self.link(host), self.bridge(bridge)));
-    }
-
-    /// Whatever there is of it.
+    /// Whatever there is of it. A device goes with the process that made it.
     fn remove(&self) {
-        let run = |args: String| {
-            // What is not there need not go.
-            let _absent = Command::new("ip").args(args.split(' ')).output();
-        };
         for host in 0..self.hosts {
-            run(format!("netns del {}", self.namespace(host)));
-            run(format!("link del {}", self.link(host)));
-        }
-        for bridge in 0..=self.bridges.load(Ordering::Relaxed) {
-            run(format!("link del {}", self.bridge(bridge)));
+            // What is not there need not go.
+            let _absent = Command::new("ip").args(["netns", "del", &self.namespace(host)]).output();
         }
     }
 
     fn namespace(&self, host: usize) -> String {
         format!("sup{}-{host}", self.number)
-    }
-
-    fn link(&self, host: usize) -> String {
-        format!("sup{}v{host}", self.number)
-    }
-
-    fn bridge(&self, bridge: u8) -> String {
-        format!("sup{}b{bridge}", self.number)
     }
 
     fn address(&self, host: usize) -> Ipv4Addr {
@@ -111,6 +98,15 @@ impl Drop for Network {
     fn drop(&mut self) {
         self.remove();
     }
+}
+
+/// Runs something in a network namespace, in a thread of its own: what it connects to is what that host can reach.
+fn within<T: Send + 'static>(namespace: String, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    std::thread::spawn(move || {
+        let namespace = File::open(format!("/var/run/netns/{namespace}")).expect("the namespace is there");
+        setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may enter it");
+        work()
+    })
 }
 
 impl Hosts {
@@ -134,30 +130,43 @@ impl Hosts {
         Some(Self { ring, network })
     }
 
-    /// Cuts these hosts off from all others; among each other they stay connected. This process keeps its connection to
-    /// the others.
+    /// Cuts these hosts off from all others; among each other they stay connected, and with this process.
     pub fn cut(&self, hosts: &[usize]) {
-        let bridge = self.network.bridges.fetch_add(1, Ordering::Relaxed);
-        self.network.make_bridge(bridge);
-        for host in hosts {
-            self.network.attach(*host, bridge);
-        }
+        self.change(|from, to, path| path.is_cut |= hosts.contains(&from) != hosts.contains(&to));
+    }
+
+    /// What these hosts send does not reach any other; what is sent to them does.
+    pub fn mute(&self, hosts: &[usize]) {
+        self.change(|from, to, path| path.is_cut |= hosts.contains(&from) && !hosts.contains(&to));
+    }
+
+    /// So many of a hundred packets between any two hosts are lost.
+    pub fn lose(&self, percent: u8) {
+        self.change(|_, _, path| path.loss = percent);
+    }
+
+    /// Each packet between two hosts takes so long, give or take.
+    pub fn delay(&self, delay: Duration, jitter: Duration) {
+        self.change(|_, _, path| (path.delay, path.jitter) = (delay, jitter));
+    }
+
+    /// Nothing is cut, lost or delayed any more.
+    pub fn heal(&self) {
+        self.change(|_, _, path| *path = Path::default());
     }
 
     /// Runs something on one of the hosts, in a thread of its own: what it connects to is what that host can reach.
     pub fn within<T: Send + 'static>(&self, host: usize, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-        let namespace = format!("/var/run/netns/{}", self.network.namespace(host));
-        std::thread::spawn(move || {
-            let namespace = File::open(namespace).expect("the namespace is there");
-            setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may enter it");
-            work()
-        })
+        within(self.network.namespace(host), work)
     }
 
-    /// Connects all of them again.
-    pub fn heal(&self) {
-        for host in 0..self.network.hosts {
-            self.network.attach(host, 0);
-        }
+    fn change(&self, change: impl Fn(usize, usize, &mut Path)) {
+        let hosts = self.network.hosts;
+        let switch = self.network.switch.as_ref().expect("it runs for as long as its network is there");
+        switch.change(|from, to, path| {
+            if from < hosts && to < hosts {
+                change(from, to, path);
+            }
+        });
     }
 }
