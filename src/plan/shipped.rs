@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::plan::check::check;
 use crate::plan::config::{Unknown, validate};
 use crate::plan::{Plan, builtin};
-use crate::template::{Role, Templates, sample};
+use crate::template::{Role, Templates, sample, sample_as_seen};
 
 const SHIPPED: [&str; 4] = ["demo", "redis", "nginx", "haproxy"];
 
@@ -34,6 +34,21 @@ fn every_shipped_plan_passes_its_check() {
         check(&plan).unwrap_or_else(|complaints| panic!("{name}:\n{complaints}"));
         validate("default.toml", &plan.defaults_text, &plan, Unknown::Refused).unwrap();
     }
+}
+
+#[test]
+fn what_no_template_of_a_plan_can_see_changes_nothing_of_what_it_renders() {
+    for name in SHIPPED {
+        let plan = load(name);
+        let templates = Templates::compile(&plan).unwrap();
+        for role in Role::ALL {
+            let whole = templates.render_all(&sample(&plan, &plan.defaults, role)).unwrap();
+            let seen = sample_as_seen(&plan, &plan.defaults, role, templates.uses());
+            assert_eq!(templates.render_all(&seen).unwrap(), whole, "{name}");
+        }
+    }
+    let demo = Templates::compile(&load("demo")).unwrap();
+    assert!(demo.uses().svc("leader") && !demo.uses().svc("members"), "a demo node looks at every member");
 }
 
 #[test]

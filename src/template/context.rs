@@ -19,10 +19,13 @@ use std::collections::BTreeMap;
 
 pub use group::Bind;
 pub use pkg::PkgContext;
+#[cfg(test)]
+pub(crate) use sample::sample_as_seen;
 pub use sample::{Role, sample};
 use serde_json::{Value, json};
 pub use sys::SysContext;
 
+use super::uses::Uses;
 use crate::base::{Name, NodeId};
 use crate::census::GroupView;
 use crate::plan::config;
@@ -42,18 +45,20 @@ pub struct Inputs<'a> {
     pub svc: &'a GroupView,
     /// The groups that it is bound to, satisfied or not, by the plan's names for them.
     pub binds: &'a BTreeMap<Name, Bind<'a>>,
+    /// What the templates can see of it: the rest is left out.
+    pub uses: &'a Uses,
 }
 
-/// The whole context of a template.
+/// The context of a template, as far as the template can see it.
 #[must_use]
 pub fn context(inputs: &Inputs<'_>) -> Value {
-    let Inputs { sys, pkg, cfg, me, svc, binds } = inputs;
+    let Inputs { sys, pkg, cfg, me, svc, binds, uses } = inputs;
     let cfg: serde_json::Map<String, Value> =
         cfg.iter().map(|(key, value)| (key.clone(), config::to_json(value))).collect();
-    let satisfied = binds.iter().filter(|(_, bind)| bind.is_satisfied());
+    let satisfied = binds.iter().filter(|(_, bind)| uses.bind() && bind.is_satisfied());
     let bind: serde_json::Map<String, Value> =
         satisfied.map(|(name, bind)| (name.to_string(), group::bind(*bind))).collect();
-    json!({ "sys": sys.to_json(), "pkg": pkg.to_json(), "cfg": cfg, "svc": group::svc(svc, *me, sys), "bind": bind })
+    json!({ "sys": sys.to_json(), "pkg": pkg.to_json(), "cfg": cfg, "svc": group::svc(svc, *me, sys, uses), "bind": bind })
 }
 
 /// A hash of a context: equal contexts render alike, so nothing needs rendering while it stays.

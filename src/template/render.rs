@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::helpers::{self, MissingHook};
 use super::scan;
+use super::uses::Uses;
 use crate::plan::manifest::Missing;
 use crate::plan::{Complaint, Complaints, HealthCheck, HookName, PLAN_TOML, Plan, Source};
 
@@ -25,6 +26,7 @@ pub struct Templates {
     /// The texts by their names in the registry, for positions.
     sources: BTreeMap<String, Source>,
     plan_toml: PathBuf,
+    uses: Uses,
 }
 
 /// One file to render.
@@ -86,8 +88,13 @@ impl Templates {
         if let Some(hook) = hook {
             registry.register_helper("helperMissing", Box::new(hook));
         }
-        let mut templates =
-            Self { registry, files: Vec::new(), sources: BTreeMap::new(), plan_toml: plan.file(PLAN_TOML) };
+        let mut templates = Self {
+            registry,
+            files: Vec::new(),
+            sources: BTreeMap::new(),
+            plan_toml: plan.file(PLAN_TOML),
+            uses: Uses::everything(),
+        };
         let partials: BTreeMap<String, Source> = plan
             .partials
             .iter()
@@ -113,6 +120,9 @@ impl Templates {
                 complaints.0.push(templates.complain_short(&what, &complaint.message));
             }
         }
+        let shorts = short_texts(plan);
+        let texts = templates.sources.values().map(Source::text).chain(shorts.iter().map(|(_, text)| *text));
+        templates.uses = Uses::of(texts);
         // A partial has two names, and would be complained about twice.
         complaints.0.dedup();
         complaints.into_result(templates)
@@ -125,6 +135,12 @@ impl Templates {
         });
         complaints.0.extend(result.err());
         self.sources.insert(name.to_owned(), source.clone());
+    }
+
+    /// What they can see of a context.
+    #[must_use]
+    pub fn uses(&self) -> &Uses {
+        &self.uses
     }
 
     /// Renders all config files and hooks.

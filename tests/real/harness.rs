@@ -252,6 +252,15 @@ impl Node {
         kill(self.pid(), signal).expect("the supervisor can be signalled");
     }
 
+    /// Sends a signal to all that runs on this node.
+    pub fn signal_all(&self, signal: Signal) {
+        self.signal(signal);
+        for pid in processes_of(&self.data) {
+            // It may have ended meanwhile.
+            let _gone = kill(pid, signal);
+        }
+    }
+
     /// Asks the supervisor to end, and waits until it has. Returns its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         self.signal(Signal::SIGTERM);

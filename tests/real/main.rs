@@ -4,8 +4,10 @@
 
 mod bad_input;
 mod demo;
+mod faults;
 mod fleet;
 mod harness;
+mod history;
 mod http;
 mod init;
 mod netns;

@@ -135,6 +135,12 @@ impl Hosts {
         self.change(|from, to, path| path.is_cut |= hosts.contains(&from) != hosts.contains(&to));
     }
 
+    /// Cuts each of the first off from each of the second; all others stay connected with all.
+    pub fn cut_between(&self, first: &[usize], second: &[usize]) {
+        let is_between = |from, to| first.contains(&from) && second.contains(&to);
+        self.change(|from, to, path| path.is_cut |= is_between(from, to) || is_between(to, from));
+    }
+
     /// What these hosts send does not reach any other; what is sent to them does.
     pub fn mute(&self, hosts: &[usize]) {
         self.change(|from, to, path| path.is_cut |= hosts.contains(&from) && !hosts.contains(&to));

@@ -144,8 +144,15 @@ impl Driver {
             Some((name.clone(), Bind { group, spec }))
         });
         let binds = binds.collect();
-        let inputs =
-            Inputs { sys: &self.deps.sys, pkg: &loaded.pkg, cfg: &cfg, me: self.deps.me, svc: &svc, binds: &binds };
+        let inputs = Inputs {
+            sys: &self.deps.sys,
+            pkg: &loaded.pkg,
+            cfg: &cfg,
+            me: self.deps.me,
+            svc: &svc,
+            binds: &binds,
+            uses: loaded.templates.uses(),
+        };
         let context = context(&inputs);
         let hash = context_hash(&context);
         // A revision that changes no value is rendered, too: whoever applied it waits until this member goes by it.

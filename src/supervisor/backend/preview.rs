@@ -142,7 +142,8 @@ impl Ground {
             .binds
             .iter()
             .filter_map(|(name, group)| Some((name.clone(), Bind { group, spec: specs.get(name).copied()? })));
-        let inputs = Inputs { sys: &sys, pkg: &pkg, cfg: &cfg, me: id, svc: &svc, binds: &binds.collect() };
+        let (binds, uses) = (binds.collect(), self.templates.uses());
+        let inputs = Inputs { sys: &sys, pkg: &pkg, cfg: &cfg, me: id, svc: &svc, binds: &binds, uses };
         self.templates.render_all(&context(&inputs)).map_err(|error| error.to_string())
     }
 

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::super::uses::Uses;
 use super::member::{elections, member};
 use super::sys::SysContext;
 use crate::base::NodeId;
@@ -40,40 +41,55 @@ pub fn bind(bind: Bind<'_>) -> Value {
     let members: Vec<&MemberView> = bind.members().collect();
     // A leader that does not serve is not shown: nobody is sent to a dead service.
     let leader = members.iter().copied().find(|member| member.leader);
-    group(bind.group, leader, &members)
+    group(bind.group, leader, &members, |_| true).into()
 }
 
 /// `svc`: the service's own group. Its members are the nodes that answer, whatever their service does; its leader is
 /// the last one known, until another one is.
-pub fn svc(view: &GroupView, me: NodeId, sys: &SysContext) -> Value {
+pub fn svc(view: &GroupView, me: NodeId, sys: &SysContext, uses: &Uses) -> Value {
     let answers = |member: &&MemberView| matches!(member.node.liveness, Liveness::Alive | Liveness::Suspect);
     let members: Vec<&MemberView> = view.members.values().filter(answers).collect();
     let leader = view.members.values().find(|member| member.leader);
     let updater = view.members.values().find(|member| member.updater);
-    let mine = match view.members.get(&me) {
+    let mine = || match view.members.get(&me) {
         Some(mine) => member(view, mine),
         // Rendered before the node's own record came around.
         None => member(view, &newcomer(me, sys)),
     };
     let mut value = json!({ "service": view.group.service, "group": view.group.group, "org": null });
-    let more = json!({ "me": mine, "update_leader": updater.map(|updater| member(view, updater)) });
     if let Some(object) = value.as_object_mut() {
         object.extend(elections(view));
-        for part in [group(view, leader, &members), more] {
-            object.extend(part.as_object().cloned().unwrap_or_default());
+        object.extend(group(view, leader, &members, |part| uses.svc(part)));
+        if uses.svc("me") {
+            object.insert("me".to_owned(), mine());
+        }
+        if uses.svc("update_leader") {
+            object.insert("update_leader".to_owned(), updater.map(|updater| member(view, updater)).into());
         }
     }
     value
 }
 
-/// What `svc` and `bind.NAME` have in common. The first is the leader, or else the first of the members.
-fn group(view: &GroupView, leader: Option<&MemberView>, members: &[&MemberView]) -> Value {
-    let first = leader.or_else(|| members.first().copied());
-    json!({
-        "first": first.map(|first| member(view, first)),
-        "leader": leader.map(|leader| member(view, leader)),
-        "members": members.iter().map(|each| member(view, each)).collect::<Vec<_>>(),
-    })
+/// What `svc` and `bind.NAME` have in common, as far as it is seen. The first is the leader, or else the first of the
+/// members.
+fn group(
+    view: &GroupView,
+    leader: Option<&MemberView>,
+    members: &[&MemberView],
+    is_seen: impl Fn(&str) -> bool,
+) -> Map<String, Value> {
+    let first = || leader.or_else(|| members.first().copied()).map(|first| member(view, first));
+    let mut parts = Map::new();
+    if is_seen("first") {
+        parts.insert("first".to_owned(), first().into());
+    }
+    if is_seen("leader") {
+        parts.insert("leader".to_owned(), leader.map(|leader| member(view, leader)).into());
+    }
+    if is_seen("members") {
+        parts.insert("members".to_owned(), members.iter().map(|each| member(view, each)).collect());
+    }
+    parts
 }
 
 /// This node as a member that nobody has heard of yet.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::super::uses::Uses;
 use super::{Bind, Inputs, PkgContext, SysContext, context};
 use crate::base::{GroupId, Name, NodeId, Term};
 use crate::census::{ElectionState, GroupView, Liveness, MemberView, NodeView, SeatView};
@@ -34,6 +35,12 @@ impl Role {
 /// each, which export what the plan needs; optional ones are not there for a single member.
 #[must_use]
 pub fn sample(plan: &Plan, cfg: &toml::Table, role: Role) -> Value {
+    sample_as_seen(plan, cfg, role, &Uses::everything())
+}
+
+/// The same, as far as it is seen.
+#[must_use]
+pub(crate) fn sample_as_seen(plan: &Plan, cfg: &toml::Table, role: Role, uses: &Uses) -> Value {
     let paths = ServicePaths::new(Path::new("/var/lib/sup"), &plan.manifest.name);
     let status = MemberStatus {
         topology: if role == Role::Single { Topology::Standalone } else { Topology::Leader },
@@ -81,7 +88,7 @@ pub fn sample(plan: &Plan, cfg: &toml::Table, role: Role) -> Value {
         permanent: false,
     };
     let pkg = PkgContext::new(plan, &paths);
-    context(&Inputs { sys: &sys, pkg: &pkg, cfg, me: NodeId::from_u128(1), svc: &svc, binds: &binds })
+    context(&Inputs { sys: &sys, pkg: &pkg, cfg, me: NodeId::from_u128(1), svc: &svc, binds: &binds, uses })
 }
 
 /// A group's name for samples. Every plan's name is a name, and is all that is at hand without a parse that could fail.

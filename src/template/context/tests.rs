@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::super::uses::Uses;
 use super::{Bind, Inputs, PkgContext, Role, SysContext, context, context_hash, sample};
 use crate::base::{NodeId, Term};
 use crate::census::{ElectionState, GroupView, Liveness, MemberView, NodeView, SeatView};
@@ -66,7 +67,15 @@ fn make(svc: &GroupView, me: u128, binds: &[(&str, &GroupView, &BindSpec)]) -> V
     let cfg = toml::from_str("port = 1\n[a]\nb = [1.5]\n").unwrap();
     let binds = binds.iter().map(|(name, group, spec)| (name.parse().unwrap(), Bind { group, spec })).collect();
     let pkg = PkgContext { name: "redis".to_owned(), ..PkgContext::default() };
-    context(&Inputs { sys: &sys(), pkg: &pkg, cfg: &cfg, me: NodeId::from_u128(me), svc, binds: &binds })
+    context(&Inputs {
+        sys: &sys(),
+        pkg: &pkg,
+        cfg: &cfg,
+        me: NodeId::from_u128(me),
+        svc,
+        binds: &binds,
+        uses: &Uses::everything(),
+    })
 }
 
 #[test]
