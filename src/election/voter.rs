@@ -174,10 +174,19 @@ impl Voter {
         self.seats.get_mut(seat)
     }
 
+    /// The entry of a seat that somebody asks for.
+    fn entry_asked(&mut self, now: Mono, seat: &Seat) -> Option<&mut Entry> {
+        let entry = self.entry(now, seat)?;
+        if cfg!(feature = "forgetful-voters") {
+            *entry = Entry { promise: None, loan: None, vacant_since: entry.vacant_since };
+        }
+        Some(entry)
+    }
+
     /// Whether it would grant a claim in `term`.
     pub(super) fn canvassed(&mut self, now: Mono, rules: &Rules<'_>, ask: &Ask<'_>, term: Term) -> Result<(), Refusal> {
         is_asked(rules, ask)?;
-        let entry = self.entry(now, ask.seat).ok_or(Refusal::TooManySeats)?;
+        let entry = self.entry_asked(now, ask.seat).ok_or(Refusal::TooManySeats)?;
         entry.is_free(now, ask.claimant)?;
         entry.is_newer(term)?;
         entry.is_most_suitable(now, rules, ask)
@@ -196,7 +205,7 @@ impl Voter {
         if ttl > rules.longest_ttl {
             return Err(Refusal::TooLong { longest_ms: millis(rules.longest_ttl) });
         }
-        let entry = self.entry(now, ask.seat).ok_or(Refusal::TooManySeats)?;
+        let entry = self.entry_asked(now, ask.seat).ok_or(Refusal::TooManySeats)?;
         entry.is_free(now, holding.holder)?;
         let stands = |promise: Promise| promise.holding == holding && promise.kept == Kept::Standing;
         let granted = if entry.promise.is_some_and(stands) {

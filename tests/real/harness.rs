@@ -34,6 +34,8 @@ pub struct Node {
     pub data: PathBuf,
     /// The network namespace that it runs in; none: that of the test.
     pub namespace: Option<String>,
+    /// What its supervisor has in its environment, beside what the test has.
+    pub environment: Vec<(&'static str, String)>,
     log: PathBuf,
     child: Option<Child>,
 }
@@ -190,6 +192,7 @@ impl Node {
             ip: free_ip(),
             data: dir.join(format!("node{number}")),
             namespace: None,
+            environment: Vec::new(),
             log: dir.join(format!("node{number}.log")),
             child: None,
         }
@@ -213,6 +216,7 @@ impl Node {
         let log = File::options().create(true).append(true).open(&self.log).expect("a log file");
         let child = program
             .args(args)
+            .envs(self.environment.iter().map(|(name, value)| (*name, value)))
             .args(["--data-dir".as_ref(), self.data.as_os_str()])
             .args(["--listen-gossip", &self.ip.to_string(), "--listen-http", &format!("{}:9631", self.ip)])
             .arg("--insecure-http")

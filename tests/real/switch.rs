@@ -21,6 +21,8 @@ use rand::{RngExt, SeedableRng};
 const PACKET: usize = 2048;
 /// How many packets may be under way at once, delayed: beyond that they are lost, as in a router.
 const UNDER_WAY: usize = 10_000;
+/// Which packets are lost, as far as a test can repeat that.
+const SEED: u64 = 1;
 /// Where the destination of an IPv4 packet ends.
 const DESTINATION: usize = 19;
 
@@ -110,7 +112,7 @@ impl Drop for Switch {
 }
 
 fn carry(ports: &[Port], paths: &Mutex<Vec<Vec<Path>>>, stop: &EventFd) {
-    let mut random = StdRng::seed_from_u64(u64::from(ports.len() as u32));
+    let mut random = StdRng::seed_from_u64(SEED);
     let mut under_way: BinaryHeap<Delayed> = BinaryHeap::new();
     let mut buffer = [0; PACKET];
     loop {
