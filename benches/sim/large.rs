@@ -113,7 +113,8 @@ pub fn churn(nodes: usize) -> ExitCode {
         let half = &mut most[usize::from(number >= nodes / 2)];
         *half = (half.0.max(records), half.1.max(known));
         if number % (nodes / 10).max(1) == 0 {
-            println!("after {number}: {records} records, {known} nodes");
+            let alive = cluster.sees_alive(0);
+            println!("after {number}: {records} records, {known} nodes, {alive} of them alive");
         }
     }
     let [(records, known), (records_later, known_later)] = most;

@@ -409,8 +409,13 @@ impl Census {
     }
 
     fn set_facts(&mut self, id: NodeId, facts: Option<NodeFacts>) {
+        let is_forgotten = facts.is_none();
         let facts = Arc::new(facts.unwrap_or_default());
-        self.facts.insert(id, Arc::clone(&facts));
+        if is_forgotten {
+            self.facts.remove(&id);
+        } else {
+            self.facts.insert(id, Arc::clone(&facts));
+        }
         if let Some(node) = self.nodes.get_mut(&id) {
             if facts.left && matches!(node.liveness, Liveness::Down | Liveness::Suspect) {
                 node.liveness = Liveness::Left;

@@ -117,6 +117,10 @@ pub struct Cluster {
     /// How many events were carried out.
     pub events: u64,
     wrongly_dead: u64,
+    /// Whether the first machine is not always there to be asked for the others.
+    come_and_go: bool,
+    /// How many machines took the place of others.
+    replaced: usize,
 }
 
 /// The group that the fake services form.
@@ -183,6 +187,8 @@ impl Cluster {
             at_once: 0,
             events: 0,
             wrongly_dead: 0,
+            come_and_go: false,
+            replaced: 0,
         }
     }
 
@@ -243,6 +249,7 @@ impl Cluster {
 
     /// A machine that nobody has heard of is switched on. Those that run are its peers.
     pub(super) fn bear(&mut self, host: usize) {
+        self.come_and_go = true;
         if self.hosts[host].existence == Existence::Unborn {
             self.hosts[host].existence = Existence::There;
             self.start(host);
@@ -254,17 +261,23 @@ impl Cluster {
         if self.node(host).is_some() {
             self.cut_power(host);
         }
+        self.come_and_go = true;
         self.hosts[host].existence = Existence::Gone;
         self.trace.say(self.at, &format!("node {host} is lost for good"));
     }
 
-    /// Another machine takes the place of one: a new node, with nothing on its disk.
+    /// Another machine takes the place of one: a new node at a new address, with nothing on its disk.
     pub fn replace(&mut self, host: usize) {
         let entry = &self.hosts[host];
         let (clock, script) = (entry.clock, entry.service.script);
         let id = NodeId::from_u128(self.rng.random());
         let epoch = entry.epoch;
-        self.hosts[host] = Host { epoch, ..Host::new(host, id, clock, FakeService::new(host, script)) };
+        let before = entry.address;
+        self.replaced += 1;
+        let address = Host::address_of(self.hosts.len() + self.replaced);
+        self.hosts[host] = Host { epoch, address, ..Host::new(host, id, clock, FakeService::new(host, script)) };
+        self.by_address.remove(&before);
+        self.by_address.insert(address, host);
     }
 
     /// The machines that are there.
@@ -462,8 +475,7 @@ impl Cluster {
 
     /// Whom a node is to look for that knows nobody: the first machine, and where machines come and go the others, too.
     fn peers(&self) -> Vec<SocketAddr> {
-        let come_and_go = self.hosts.iter().any(|host| host.existence != Existence::There);
-        let peers = if come_and_go { self.hosts.len() } else { 1 };
+        let peers = if self.come_and_go { self.hosts.len() } else { 1 };
         self.there().take(peers).map(|host| self.hosts[host].address).collect()
     }
 

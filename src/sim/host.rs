@@ -71,12 +71,10 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn new(number: usize, id: NodeId, clock: Clock, service: FakeService) -> Self {
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
-        let ip = Ipv4Addr::from(0x0a00_0001_u32.saturating_add(number));
         Self {
             existence: Existence::There,
             id,
-            address: SocketAddr::new(ip.into(), PORT),
+            address: Self::address_of(number),
             clock,
             disk: Disk::default(),
             service,
@@ -91,6 +89,11 @@ impl Host {
             unseen: Vec::new(),
             said: None,
         }
+    }
+
+    pub(super) fn address_of(number: usize) -> SocketAddr {
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        SocketAddr::new(Ipv4Addr::from(0x0a00_0001_u32.saturating_add(number)).into(), PORT)
     }
 
     /// Makes the node that starts now, from what is on disk.

@@ -222,6 +222,7 @@ fn is_at_rest(cluster: &Cluster) -> bool {
         return false;
     }
     match record.status {
+        RolloutStatus::Done if record.why.contains("came later") => record.to == view.target,
         RolloutStatus::Done => record.to == view.target && all_are(&has_failed, &record.to),
         RolloutStatus::RolledBack => {
             all_are(&has_failed, &record.from)

@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::base::Seat;
+use crate::census::Liveness;
 use crate::node::GroupRules;
 use crate::records::value::{Health, Strategy, Topology};
 use crate::ring::Profile;
@@ -301,19 +302,26 @@ fn views_agree(cluster: &Cluster) -> bool {
             let view = node.census().group(&fake_group());
             let config = view.config.as_ref().map(|config| config.revision.clone());
             let council = view.council.as_ref().map(|council| (council.voters.clone(), council.version));
-            (view.leader, council, config, view.members.len())
+            // Those that are gone are shown by those who knew them.
+            let alive = view.members.values().filter(|member| member.node.liveness == Liveness::Alive).count();
+            (view.leader, council, config, alive)
         })
         .collect();
     views.first().is_some_and(|first| first.0.is_some() && views.iter().all(|view| view == first))
 }
 
-/// Whether as many members vote as can: an odd number of them, up to the size that the council is to have.
+/// Whether as many members vote as can: an odd number of them, up to the size that the council is to have. One that is
+/// lost for good keeps its vote where nobody is left to take its place.
 fn council_is_full(cluster: &Cluster) -> bool {
     let hosts = cluster.there().count();
     cluster.there().all(|host| {
         let Some(node) = cluster.node(host) else { return false };
         let wanted = (cluster.hosts[host].service.script.rules.council_size.min(hosts) - 1) | 1;
-        node.census().group(&fake_group()).council.as_ref().is_some_and(|council| council.voters.len() == wanted)
+        node.census().group(&fake_group()).council.as_ref().is_some_and(|council| {
+            let votes = |host: usize| council.voters.contains(&cluster.hosts[host].id);
+            let there = cluster.there().filter(|host| votes(*host)).count();
+            (there == wanted && council.voters.len() == wanted) || there == hosts
+        })
     })
 }
 

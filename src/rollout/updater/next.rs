@@ -134,17 +134,23 @@ impl<'a> Next<'a> {
             RolloutStatus::Running => self.grant_forward(record),
             // Somebody came late.
             RolloutStatus::Done if self.may_catch_up(record) => self.grant_forward(record),
+            RolloutStatus::Done => self.leave_late(record),
             RolloutStatus::RollingBack => self.grant_back(record),
             // Somebody came late that goes by what the others have gone back from.
             RolloutStatus::RolledBack if order::has_forward(self.view, record) => {
                 self.set_status(record, RolloutStatus::RollingBack, String::new());
                 self.grant_back(record);
             }
-            RolloutStatus::Done
-            | RolloutStatus::RolledBack
-            | RolloutStatus::Paused
-            | RolloutStatus::Halted
-            | RolloutStatus::Aborted => {}
+            RolloutStatus::RolledBack | RolloutStatus::Paused | RolloutStatus::Halted | RolloutStatus::Aborted => {}
+        }
+    }
+
+    /// Members that came late to a rollout in which others failed stay as they are, until a person has seen it.
+    fn leave_late(&self, record: &mut Rollout) {
+        let late = order::waiting(self.view, record).count();
+        if late > 0 {
+            let failed = record.failed.len();
+            record.why = format!("{failed} members failed and are not updated, nor are {late} that came later: retry");
         }
     }
 
