@@ -14,6 +14,7 @@
 //! | `update`, `rollout` | bringing a release to a group, and seeing to it |
 //! | `progress` | a change on its way through a group |
 //! | `plan` | checking and rendering a plan |
+//! | `ring_key` | the key that encrypts the ring's traffic |
 //! | `release` | packing a plan, and the releases of a node |
 //! | `dev` | a whole ring on this machine |
 //!
@@ -38,6 +39,7 @@ mod progress;
 mod release;
 mod report;
 mod ring;
+mod ring_key;
 mod rollout;
 mod run;
 mod settings;
@@ -56,7 +58,10 @@ use clap::Parser;
 
 use crate::api::{ExitStatus, Problem, ProblemKind};
 use crate::records::value::OrderKind;
-use args::{Cli, Command, ConfigCommand, FileCommand, GroupCommand, PlanCommand, ReleaseCommand, RolloutCommand};
+use args::{
+    Cli, Command, ConfigCommand, FileCommand, GroupCommand, PlanCommand, ReleaseCommand, RingCommand, RingKeyCommand,
+    RolloutCommand,
+};
 use failure::{Failure, Outcome};
 use out::Out;
 
@@ -137,6 +142,15 @@ fn dispatch(cli: Cli, out: &mut Out<'_>) -> Outcome {
         }
         Command::Release(ReleaseCommand::Gc) => ask(globals, out, release::gc),
         Command::Release(ReleaseCommand::Key(args)) => release::key(&args, out),
+        Command::Ring(RingCommand::Key(RingKeyCommand::New(args))) => ring_key::new(&args, out),
+        Command::Ring(RingCommand::Key(command)) => ask(globals, out, async |client, out| match &command {
+            RingKeyCommand::New(args) => ring_key::new(args, out),
+            RingKeyCommand::Show(args) => ring_key::show(client, out, args).await,
+            RingKeyCommand::Install(args) => ring_key::install(client, out, args).await,
+            RingKeyCommand::Use(args) => ring_key::use_it(client, out, args).await,
+            RingKeyCommand::Remove(args) => ring_key::remove(client, out, args).await,
+            RingKeyCommand::List => ring_key::list(client, out).await,
+        }),
     }
 }
 

@@ -10,11 +10,12 @@ use tokio::sync::{broadcast, mpsc};
 use super::problem::Problem;
 use super::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, ConfigPreview, DesiredRequest,
-    Event, Explanation, FileApplied, FileHistory, Files, Group, Groups, HealthReport, LogLine, LogsRequest, Members,
-    Node, Release, ReleaseAdded, Releases, ReleasesRemoved, RollbackRequest, RolloutReport, Service, Services,
-    StartRequest, Started, Target, UnsetRequest,
+    Event, Explanation, FileApplied, FileHistory, Files, Group, Groups, HealthReport, KeyInstall, KeyOrder, KeyShown,
+    KeysChanged, LogLine, LogsRequest, Members, Node, Release, ReleaseAdded, Releases, ReleasesRemoved, RingKeys,
+    RollbackRequest, RolloutReport, Service, Services, StartRequest, Started, Target, UnsetRequest,
 };
 use crate::base::{FileName, GroupId, Name};
+use crate::net::KeyId;
 use crate::records::value::OrderKind;
 use crate::release::Query as ReleaseQuery;
 
@@ -199,6 +200,22 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// Why a service is not up, who leads a group and why, in sentences, with the command to type next.
     fn explain(&self, target: &Target) -> impl Future<Output = Result<Explanation, Problem>> + Send;
+
+    /// Which node has which keys of the ring.
+    fn ring_keys(&self) -> impl Future<Output = Result<RingKeys, Problem>> + Send;
+
+    /// A key of this node itself; the one in use if none is named.
+    fn show_key(&self, key: Option<KeyId>) -> impl Future<Output = Result<KeyShown, Problem>> + Send;
+
+    /// Has a key installed here, or on all members.
+    fn install_key(&self, request: KeyInstall) -> impl Future<Output = Result<KeysChanged, Problem>> + Send;
+
+    /// Has what is sent sealed with this key, here or by all members. Refused with
+    /// [`ProblemKind::Conflict`](super::ProblemKind::Conflict) where somebody would be cut off.
+    fn use_key(&self, request: KeyOrder) -> impl Future<Output = Result<KeysChanged, Problem>> + Send;
+
+    /// Has a key forgotten, here or by all members. Refused as [`Self::use_key`] is.
+    fn remove_key(&self, request: KeyOrder) -> impl Future<Output = Result<KeysChanged, Problem>> + Send;
 
     /// Notices of changes from now on; those of a group that this node would not follow by itself, too, if it is named.
     fn subscribe(&self, group: Option<&GroupId>) -> Changes;

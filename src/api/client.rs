@@ -18,11 +18,12 @@ pub use lines::{Events, LogLines};
 use super::problem::Problem;
 use super::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, ConfigPreview, DesiredRequest,
-    Explanation, FileApplied, FileHistory, Files, Group, Groups, LogsRequest, Members, Node, Release, ReleaseAdded,
-    Releases, ReleasesRemoved, RollbackRequest, RolloutReport, Service, Services, StartRequest, Started, Target,
-    UnknownKeys, UnsetRequest, order_word,
+    Explanation, FileApplied, FileHistory, Files, Group, Groups, KeyInstall, KeyOrder, KeyShown, KeysChanged,
+    LogsRequest, Members, Node, Release, ReleaseAdded, Releases, ReleasesRemoved, RingKeys, RollbackRequest,
+    RolloutReport, Service, Services, StartRequest, Started, Target, UnknownKeys, UnsetRequest, order_word,
 };
 use crate::base::{FileName, GroupId, Name};
+use crate::net::KeyId;
 use crate::records::value::OrderKind;
 use crate::release::Query;
 
@@ -324,6 +325,54 @@ impl Client {
     pub async fn remove_file(&self, group: &GroupId, name: &FileName, expect: Option<&str>) -> Answer<FileApplied> {
         let path = with_query(file_path(group, name), &[("expect", expect)]);
         transport::call(&self.endpoint, Method::DELETE, &path, "application/json", Vec::new().into()).await
+    }
+
+    /// [`Backend::ring_keys`](super::Backend::ring_keys).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn ring_keys(&self) -> Answer<RingKeys> {
+        self.get("/v1/ring/keys").await
+    }
+
+    /// [`Backend::show_key`](super::Backend::show_key).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn show_key(&self, key: Option<KeyId>) -> Answer<KeyShown> {
+        match key {
+            Some(key) => self.get(&format!("/v1/ring/keys/{key}")).await,
+            None => self.get("/v1/ring/keys/in-use").await,
+        }
+    }
+
+    /// [`Backend::install_key`](super::Backend::install_key).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn install_key(&self, request: &KeyInstall) -> Answer<KeysChanged> {
+        self.send(Method::POST, "/v1/ring/keys/install", request).await
+    }
+
+    /// [`Backend::use_key`](super::Backend::use_key).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn use_key(&self, request: &KeyOrder) -> Answer<KeysChanged> {
+        self.send(Method::POST, "/v1/ring/keys/use", request).await
+    }
+
+    /// [`Backend::remove_key`](super::Backend::remove_key).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn remove_key(&self, request: &KeyOrder) -> Answer<KeysChanged> {
+        self.send(Method::POST, "/v1/ring/keys/remove", request).await
     }
 
     /// [`Backend::shutdown`](super::Backend::shutdown).

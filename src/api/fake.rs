@@ -15,14 +15,16 @@ use super::server::{Limits, bind_unix, serve_unix};
 use super::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigChange, ConfigHistory, ConfigPreview,
     Council, DesiredRequest, DesiredView, Event, EventKind, Explanation, File, FileApplied, FileDiff, FileHistory,
-    FileRevision, Files, Group, GroupMember, Groups, HealthReport, Holder, LogLine, LogStream, LogsRequest, Member,
-    MemberName, MemberProgress, MemberServiceState, MemberState, Members, Node, Release, ReleaseAdded, ReleaseFile,
-    Releases, ReleasesRemoved, Revision, RevisionStatus, RollbackRequest, RolloutMember, RolloutOptions, RolloutReport,
-    Service, Services, Standing, StartRequest, Started, Target, TargetView, Time, UnsetRequest, order_word,
+    FileRevision, Files, Group, GroupMember, Groups, HealthReport, Holder, KeyInstall, KeyOrder, KeyShown, KeyText,
+    KeysChanged, LogLine, LogStream, LogsRequest, Member, MemberName, MemberProgress, MemberServiceState, MemberState,
+    Members, Node, NodeKeys, Release, ReleaseAdded, ReleaseFile, Releases, ReleasesRemoved, Revision, RevisionStatus,
+    RingKeys, RollbackRequest, RolloutMember, RolloutOptions, RolloutReport, Service, Services, Standing, StartRequest,
+    Started, Target, TargetView, Time, UnsetRequest, order_word,
 };
 use super::{Backend, Changes, Lines, Place, Problem, ProblemKind, Upload};
 use crate::base::{FileName, GroupId, Hash, Name, NodeId, Term, Wall};
 use crate::census::ElectionState;
+use crate::net::{KeyId, RingKey};
 use crate::records::value::{DesiredState, Health, OrderKind, Strategy, Topology};
 use crate::release::{Query, Signer};
 
@@ -274,6 +276,23 @@ pub(crate) fn release() -> Release {
     }
 }
 
+/// A key of the ring.
+pub(crate) fn ring_key(n: u8) -> RingKey {
+    RingKey::from_bytes([n; 32])
+}
+
+fn node_keys(n: u128, keys: Vec<KeyId>) -> NodeKeys {
+    NodeKeys {
+        node_id: node_id(n),
+        address: format!("127.0.0.{n}:9638"),
+        state: MemberState::Alive,
+        in_use: keys.first().copied(),
+        keys,
+        takes_clear_text: false,
+        problem: None,
+    }
+}
+
 fn file_applied(group: &GroupId, name: &FileName) -> FileApplied {
     FileApplied {
         group: group.clone(),
@@ -306,6 +325,7 @@ impl Backend for Fake {
             version: "0.1.0".into(),
             started_at: NOON,
             encrypted: false,
+            strangers: Vec::new(),
             pid: 77,
             http_address: Some("127.0.0.2:9631".into()),
             data_dir: "/data".into(),
@@ -542,6 +562,40 @@ impl Backend for Fake {
     async fn explain(&self, target: &Target) -> Result<Explanation, Problem> {
         let sentences = vec!["redis.default is led by 127.0.0.3:9638 (term 7).".to_owned()];
         Ok(Explanation { target: target.to_string(), sentences, next: Some("sup group show redis.default".into()) })
+    }
+
+    async fn ring_keys(&self) -> Result<RingKeys, Problem> {
+        self.asked_for("ring keys".into()).await;
+        let ring = "default".parse().unwrap();
+        Ok(RingKeys { ring, nodes: (2..=4).map(|n| node_keys(n, vec![ring_key(1).id()])).collect() })
+    }
+
+    async fn show_key(&self, key: Option<KeyId>) -> Result<KeyShown, Problem> {
+        self.change_asked_for(format!("show key {key:?}")).await?;
+        Ok(KeyShown { id: ring_key(1).id(), key: KeyText(ring_key(1)) })
+    }
+
+    async fn install_key(&self, request: KeyInstall) -> Result<KeysChanged, Problem> {
+        self.change_asked_for(format!("install {request:?}")).await?;
+        let key = request.key.0.id();
+        let mut nodes: Vec<_> = (2..=4).map(|n| node_keys(n, vec![ring_key(1).id(), key])).collect();
+        let complete = self.state().changes;
+        if !complete {
+            nodes[2] = NodeKeys { problem: Some("it does not answer".into()), ..node_keys(4, Vec::new()) };
+        }
+        Ok(KeysChanged { key, complete, nodes })
+    }
+
+    async fn use_key(&self, request: KeyOrder) -> Result<KeysChanged, Problem> {
+        self.change_asked_for(format!("use {request:?}")).await?;
+        let nodes = (2..=4).map(|n| node_keys(n, vec![request.key])).collect();
+        Ok(KeysChanged { key: request.key, complete: true, nodes })
+    }
+
+    async fn remove_key(&self, request: KeyOrder) -> Result<KeysChanged, Problem> {
+        self.change_asked_for(format!("remove {request:?}")).await?;
+        let nodes = (2..=4).map(|n| node_keys(n, vec![ring_key(1).id()])).collect();
+        Ok(KeysChanged { key: request.key, complete: true, nodes })
     }
 
     fn subscribe(&self, _: Option<&GroupId>) -> Changes {

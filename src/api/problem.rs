@@ -105,6 +105,8 @@ kinds! {
     UnknownPlan = "unknown-plan", 404, Failed, "No such plan";
     /// The release is on nobody's list here.
     UnknownRelease = "unknown-release", 404, Failed, "No such release here";
+    /// There is no such key of the ring here.
+    UnknownKey = "unknown-key", 404, Failed, "No such key here";
     /// The group never had a rollout.
     NoRollout = "no-rollout", 404, Failed, "No rollout";
     /// The path takes other methods.

@@ -11,6 +11,7 @@ mod group;
 mod log;
 mod node;
 mod release;
+mod ring;
 mod rollout;
 mod service;
 mod start;
@@ -27,6 +28,7 @@ pub use group::{Council, DesiredView, Group, GroupMember, Groups, Holder, Member
 pub use log::{LogLine, LogStream, LogsRequest};
 pub use node::{Member, MemberState, Members, Node};
 pub use release::{Release, ReleaseAdded, ReleaseFile, Releases, ReleasesRemoved};
+pub use ring::{KeyInstall, KeyOrder, KeyShown, KeyText, KeysChanged, NodeKeys, RingKeys};
 pub use rollout::{
     MemberProgress, MemberTurn, OptionsChange, Rollout, RolloutFailure, RolloutMember, RolloutOptions, RolloutReport,
     Standing, TargetView, order_word, phase_word, release_name, status_word,

@@ -11,6 +11,9 @@ pub(super) async fn members(client: &Client, out: &mut Out<'_>) -> Outcome {
     let members = client.members().await?;
     let node = client.node().await?;
     out.result(&members, |out| print(&members, &node, out))?;
+    for stranger in &node.strangers {
+        out.notice(format_args!("not of this ring: {stranger}"))?;
+    }
     Ok(ExitStatus::Done)
 }
 

@@ -6,6 +6,7 @@
 //! | `configs` | configs, checked against the plan of a service that runs here |
 //! | `files` | files, taken in and shown |
 //! | `preview` | what a config would change, file by file |
+//! | `keys` | the keys of the ring, on all its members |
 //! | `logs` | the output of a service and of its hooks, as one stream |
 //! | `releases` | the releases of this node, and who needs them |
 //! | `rollouts` | releases and options set, orders given |
@@ -16,6 +17,7 @@
 mod configs;
 mod explain;
 mod files;
+mod keys;
 mod logs;
 mod metrics;
 mod preview;
@@ -37,15 +39,16 @@ use super::services::{Begun, Loaded, Services};
 use super::settings::{ListenHttp, Peer, Settings};
 use crate::api::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, ConfigPreview, DesiredRequest,
-    Explanation, FileApplied, FileHistory, Files, Group, Groups, HealthReport, LogsRequest, Member, Members,
-    Node as NodeShape, Release, ReleaseAdded, Releases, ReleasesRemoved, RollbackRequest, RolloutReport, Scope,
-    Service, Services as ServicesShape, StartRequest, Started, Target, UnsetRequest,
+    Explanation, FileApplied, FileHistory, Files, Group, Groups, HealthReport, KeyInstall, KeyOrder, KeyShown,
+    KeysChanged, LogsRequest, Member, Members, Node as NodeShape, Release, ReleaseAdded, Releases, ReleasesRemoved,
+    RingKeys, RollbackRequest, RolloutReport, Scope, Service, Services as ServicesShape, StartRequest, Started, Target,
+    UnsetRequest,
 };
 use crate::api::{Backend, Changes, Lines, Problem, ProblemKind, Upload};
 use crate::base::{FileName, GroupId, Name, NodeId, Now};
 use crate::blob::Blobs;
 use crate::census::GroupView;
-use crate::net::{Counters, Dialer};
+use crate::net::{Counters, Dialer, KeyId};
 use crate::node::{Command, CommandError, Node};
 use crate::records::value::{DesiredState, OrderKind};
 use crate::release::{Query, ReleaseStore};
@@ -62,7 +65,6 @@ pub(super) struct Context {
     pub feed: Feed,
     pub keys: KeyKeeper,
     /// Asks other nodes about their keys.
-    #[expect(dead_code, reason = "the commands about keys come next")]
     pub dialer: Dialer,
     pub blobs: Blobs,
     pub releases: Arc<ReleaseStore>,
@@ -86,6 +88,11 @@ struct Known {
 impl Supervisor {
     pub(super) fn new(context: Context) -> Self {
         Self(Arc::new(context))
+    }
+
+    fn strangers(&self) -> Vec<String> {
+        let gate = self.0.keys.gate();
+        gate.strangers().iter().map(|met| met.tale(gate.ring(), gate.versions()).to_string()).collect()
     }
 
     async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Node) -> T + Send + 'static) -> Result<T, Problem> {
@@ -196,6 +203,7 @@ impl Backend for Supervisor {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.0.started.wall.into(),
             encrypted: self.0.keys.gate().is_encrypted(),
+            strangers: self.strangers(),
             pid: std::process::id(),
             http_address,
             data_dir: self.0.settings.data_dir.display().to_string(),
@@ -204,6 +212,26 @@ impl Backend for Supervisor {
 
     async fn members(&self) -> Result<Members, Problem> {
         self.look(|node| Members { members: node.census().nodes().map(Member::from).collect() }).await
+    }
+
+    async fn ring_keys(&self) -> Result<RingKeys, Problem> {
+        keys::list(self).await
+    }
+
+    async fn show_key(&self, key: Option<KeyId>) -> Result<KeyShown, Problem> {
+        keys::show(self, key)
+    }
+
+    async fn install_key(&self, request: KeyInstall) -> Result<KeysChanged, Problem> {
+        keys::install(self, request).await
+    }
+
+    async fn use_key(&self, request: KeyOrder) -> Result<KeysChanged, Problem> {
+        keys::use_it(self, request).await
+    }
+
+    async fn remove_key(&self, request: KeyOrder) -> Result<KeysChanged, Problem> {
+        keys::remove(self, request).await
     }
 
     async fn groups(&self) -> Result<Groups, Problem> {

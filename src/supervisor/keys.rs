@@ -24,7 +24,7 @@ use crate::base::NodeId;
 use crate::net::{ClearText, Gate, Inbound, KeyId, KeySetError, RING_KEY_ENV, RingKey, StreamSeal, Versions};
 
 pub use file::KeyFileError;
-pub(super) use talk::{KeyAnswer, KeyRequest};
+pub(super) use talk::{KeyAnswer, KeyRequest, decode, encode};
 
 use file::Kept;
 

@@ -10,6 +10,7 @@ mod harness;
 mod history;
 mod http;
 mod init;
+mod keys;
 mod netns;
 mod partition;
 mod redis;

@@ -7,6 +7,7 @@
 //! | `config` | `/v1/groups/G/config/...` |
 //! | `files` | `/v1/groups/G/files/...` |
 //! | `rollouts` | `/v1/groups/G/rollout/...` |
+//! | `keys` | `/v1/ring/keys/...` |
 //! | `releases` | `/v1/releases/...` |
 //! | `services` | `/v1/services/...`, `/services/SVC/GROUP/health` |
 //! | `streams` | `/v1/events`, `/v1/services/SVC/logs` |
@@ -14,6 +15,7 @@
 mod config;
 mod files;
 mod groups;
+mod keys;
 mod node;
 mod releases;
 mod rollouts;
@@ -79,6 +81,12 @@ pub(super) fn router<B: Backend>(backend: B, limits: Limits, door: Door, stop: C
         .route("/v1/groups/{group}/rollout/abort", post(rollouts::abort::<B>))
         .route("/v1/releases/gc", post(releases::gc::<B>))
         .route("/v1/releases/{*release}", get(releases::show::<B>))
+        .route("/v1/ring/keys", get(keys::list::<B>))
+        .route("/v1/ring/keys/in-use", get(keys::show_in_use::<B>))
+        .route("/v1/ring/keys/install", post(keys::install::<B>))
+        .route("/v1/ring/keys/use", post(keys::use_it::<B>))
+        .route("/v1/ring/keys/remove", post(keys::remove::<B>))
+        .route("/v1/ring/keys/{key}", get(keys::show::<B>))
         .route("/v1/explain/{target}", get(groups::explain::<B>))
         .route("/v1/services", get(services::list::<B>).post(services::start::<B>))
         .route("/v1/services/{target}", get(services::show::<B>))

@@ -23,6 +23,9 @@ pub struct Node {
     pub started_at: Time,
     /// Whether the ring's traffic is encrypted.
     pub encrypted: bool,
+    /// Nodes that were refused lately, and that refuse this one: what they are and what to do, in sentences.
+    #[serde(default)]
+    pub strangers: Vec<String>,
     /// The supervisor's process id.
     #[serde(default)]
     pub pid: u32,
