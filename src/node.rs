@@ -128,6 +128,8 @@ pub struct Node {
     next_write: u64,
     writes_fail: bool,
     next_last_seen: Mono,
+    /// Messages that could not be read.
+    unread: u64,
     outputs: Vec<Output>,
 }
 
@@ -175,6 +177,7 @@ impl Node {
             next_write: 0,
             writes_fail: false,
             next_last_seen: now.mono,
+            unread: 0,
             outputs: Vec::new(),
         };
         node.start(now);
@@ -223,6 +226,12 @@ impl Node {
     #[must_use]
     pub fn records(&self) -> &Records {
         &self.records
+    }
+
+    /// How many messages could not be read: they are of kinds that only newer nodes know, or damaged by whoever made them.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        self.unread
     }
 
     /// Who this node is on the ring now. The generation changes while it lives.

@@ -9,6 +9,7 @@
 //! | `releases` | the releases of this node, as its services need them |
 //! | `backend` | what the API asks, answered |
 //! | `keys` | the keys of the ring on this node |
+//! | `ring_name` | which ring the data directory belongs to |
 //! | `feed` | what happened, for the log and for people |
 //! | `blobs` | lets go of blobs that nothing names any more |
 //! | `advertise` | the address that others are told |
@@ -37,6 +38,7 @@ mod life;
 mod logging;
 mod notify;
 mod releases;
+mod ring_name;
 mod ringloop;
 mod services;
 mod settings;
@@ -49,6 +51,7 @@ use crate::api::shape::StartRequest;
 pub use error::RunError;
 pub use init::{Role, take_role};
 pub use keys::{KeyFileError, KeysError};
+pub use ring_name::RingNameFileError;
 pub use ringloop::RingStartError;
 pub use settings::{
     Advertise, Arity, Encryption, Environment, GOSSIP_PORT, HTTP_PORT, Key, ListenHttp, LogFormat, Origin, Peer,

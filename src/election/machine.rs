@@ -77,6 +77,16 @@ pub(super) enum Standing {
     Withdrawn,
 }
 
+/// The rounds that one life of a node has before those of the next begin: days of renewals, where the next life begins at
+/// least a millisecond, and so one incarnation, later.
+const ROUNDS_PER_LIFE: u64 = 1 << 20;
+
+/// Where the rounds of a life begin: elsewhere than those of the life before, so that an answer to that one which is late,
+/// or recorded and sent again, answers nothing that this one asks.
+const fn first_round(incarnation: u64) -> u64 {
+    incarnation.wrapping_mul(ROUNDS_PER_LIFE)
+}
+
 impl Election {
     /// Takes part in a group's elections, with what was persisted last.
     ///
@@ -87,6 +97,7 @@ impl Election {
         let voter = Voter::restore(durable.promises, now.mono, config.longest_ttl);
         Ok(Self {
             jitter: mix(config.seed),
+            round: first_round(config.incarnation),
             config,
             view: View::default(),
             voter,
@@ -97,7 +108,6 @@ impl Election {
             stands: Stands::new(),
             standing: Standing::Stands,
             disk: Disk::default(),
-            round: 0,
             inbox: VecDeque::new(),
             waiting: Vec::new(),
             actions: Vec::new(),

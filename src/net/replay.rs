@@ -13,9 +13,9 @@
 //! - *Records*: stamps order them. An old version of a record loses to the newer one that everybody has; one that was
 //!   deleted more than 24 hours ago could come back, so nothing that must stay away relies on being forgotten.
 //! - *Elections and rollouts*: a grant, a promise or a go answers the round, the term and the nonce of its question, and
-//!   whoever asked takes it for the question of this moment only. A recorded one answers a question that is over: terms
-//!   only grow, and a candidate that was restarted claims a higher one than any that it has promised or heard of. A
-//!   recorded claim can prolong a lease at a voter, and so delay the next election by its ttl; it makes no second leader.
+//!   whoever asked takes it for the question of this moment only. A recorded one answers a question that is over: no two
+//!   lives of a node share rounds. A recorded claim can prolong a lease at a voter, and so delay the next election by
+//!   its ttl; it makes no second leader.
 //! - *Streams* begin with a handshake in which both sides draw new keys: nothing of an old one is accepted in a new one.
 
 use super::recent::Recent;

@@ -29,8 +29,11 @@ impl Node {
     }
 
     fn take_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
-        // What cannot be read was counted by the shell, or is a newer node's: either way it is nobody's fault here.
-        let Ok(packet) = packet::decode_datagram(bytes) else { return };
+        // Mostly of a kind that only newer nodes know: nobody's fault here.
+        let Ok(packet) = packet::decode_datagram(bytes) else {
+            self.unread += 1;
+            return;
+        };
         match packet {
             Packet::Ring(msg) => self.ring.handle_datagram(now, from, msg),
             Packet::Records { from, msg } => self.records.handle_datagram(now, from, msg),
@@ -54,7 +57,10 @@ impl Node {
     }
 
     fn take_request(&mut self, now: Now, conn: u64, from: SocketAddr, bytes: &[u8]) {
-        let Ok(request) = packet::decode_frame::<Request>(bytes) else { return };
+        let Ok(request) = packet::decode_frame::<Request>(bytes) else {
+            self.unread += 1;
+            return;
+        };
         let response = match request {
             Request::Ring(msg) => Response::Ring(self.ring.handle_request(now, from, msg)),
             Request::Records { from, msg } => Response::Records(self.records.handle_request(now, from, msg)),

@@ -62,6 +62,17 @@ fn a_node_without_peers_is_ready_at_once_and_one_with_peers_waits_for_them_and_n
 }
 
 #[test]
+fn messages_of_kinds_that_only_newer_nodes_know_are_counted_and_nothing_else() {
+    let mut node = node_with(false);
+    let _first = node.handle(at(1), Input::Timer);
+    let from = SocketAddr::from(([127, 0, 0, 3], 9638));
+    let bytes = Bytes::from_static(&[99, 1, 2, 3]);
+    assert_eq!(node.handle(at(1), Input::Datagram { from, bytes: bytes.clone() }), []);
+    assert_eq!(node.handle(at(1), Input::StreamRequest { conn: 1, from, bytes }), []);
+    assert_eq!(node.unread(), 2);
+}
+
+#[test]
 fn a_node_sees_itself_alive() {
     let node = node_with(false);
     assert_eq!(node.census().node(NodeId::from_u128(7)).map(|me| me.liveness), Some(Liveness::Alive));

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::keys::KeysError;
+use super::ring_name::RingNameFileError;
 use super::ringloop::RingStartError;
 use crate::api::server::BindError as SocketError;
 use crate::api::{Problem, ProblemKind};
@@ -34,6 +35,9 @@ pub enum RunError {
     /// The releases of this node cannot be opened.
     #[error("cannot open the releases of this node")]
     Releases(#[from] release::StoreError),
+    /// The data directory belongs to another ring.
+    #[error(transparent)]
+    RingName(#[from] RingNameFileError),
     /// The keys of the ring cannot be had.
     #[error("cannot tell the ring's keys")]
     Keys(#[from] KeysError),

@@ -31,7 +31,7 @@ use super::releases::NodeReleases;
 use super::ringloop::{Gauges, RingConfig, RingEvent, RingHandle, RingLoop};
 use super::services::{Common, Services};
 use super::settings::{ListenHttp, Settings};
-use super::{advertise, clock};
+use super::{advertise, clock, ring_name};
 use crate::api::server::{self, Limits, bind_unix};
 use crate::api::shape::{EventKind, StartRequest};
 use crate::base::NodeId;
@@ -82,6 +82,7 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
     let started = clock::now();
     make_data_dir(&settings.data_dir)?;
     let (store, loaded) = Store::open(&settings.data_dir)?;
+    ring_name::claim(&settings.data_dir, &settings.ring)?;
     let blob_store = Arc::new(BlobStore::open(&settings.data_dir.join(BLOBS))?);
     let trust = Trust::load(&settings.trusted_keys, settings.require_signature)?;
     let releases = Arc::new(ReleaseStore::open(&settings.data_dir.join(RELEASES_DIR), trust)?);

@@ -18,6 +18,7 @@ pub(super) struct Ring {
     members: BTreeMap<&'static str, usize>,
     groups: usize,
     records: usize,
+    unread: u64,
     /// The terms of the leader's seats that this node holds.
     leads: Vec<(GroupId, Term)>,
 }
@@ -42,7 +43,13 @@ impl Ring {
         }
         let groups = node.census().group_ids();
         let leads = groups.filter_map(|group| Some((group.clone(), node.holds(group, &Seat::Leader)?))).collect();
-        Self { members, groups: node.census().group_ids().count(), records: node.records().iter().count(), leads }
+        Self {
+            members,
+            groups: node.census().group_ids().count(),
+            records: node.records().iter().count(),
+            unread: node.unread(),
+            leads,
+        }
     }
 }
 
@@ -90,6 +97,8 @@ fn ring(page: &mut Page, numbers: &Numbers) {
     }
     page.single("sup_groups", "gauge", "Service groups that are known.", numbers.ring.groups);
     page.single("sup_records", "gauge", "Records that are known, tombstones included.", numbers.ring.records);
+    let help = "Messages that could not be read: of kinds that only newer nodes know, or damaged by their maker.";
+    page.single("sup_messages_unread_total", "counter", help, numbers.ring.unread);
     page.metric("sup_leader_term", "gauge", "The term of a leader's seat that this node holds; absent if it does not.");
     for (group, term) in &numbers.ring.leads {
         page.value("sup_leader_term", &[("group", &group.to_string())], term);
@@ -171,6 +180,7 @@ mod tests {
                 members: [("alive", 3)].into(),
                 groups: 1,
                 records: 9,
+                unread: 2,
                 leads: vec![("redis.default".parse().unwrap(), Term(7))],
             },
             services: vec![Arc::new(ServiceStatus::loaded(&spec, Now::default()))],
@@ -190,6 +200,7 @@ mod tests {
         }
         for line in [
             "sup_members{state=\"alive\"} 3",
+            "sup_messages_unread_total 2",
             "sup_leader_term{group=\"redis.default\"} 7",
             "sup_loop_lag_seconds_max 0.0015",
             "sup_service_state{group=\"redis.default\",state=\"waiting\"} 1",

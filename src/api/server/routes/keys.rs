@@ -13,6 +13,8 @@ use crate::api::shape::{KeyInstall, KeyOrder, KeyShown, KeysChanged, RingKeys};
 const CHANGED: &str = "the keys of the ring are changed";
 
 pub(super) async fn list<B: Backend>(State(context): State<Context<B>>) -> Reply<RingKeys> {
+    // It asks all members: nobody else is to have them asked.
+    guard::local_only(context.door, "the keys of the ring are listed")?;
     json(context.backend.ring_keys().await)
 }
 
