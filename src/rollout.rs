@@ -15,6 +15,7 @@
 //! | `voter` | tells the updater which version of the record is on disk | every voter |
 //! | `updater` | gives turns, judges them, obeys orders | the holder of the seat |
 //! | `order` | whose turn is next | the holder of the seat |
+//! | `news` | what the record tells those who did not write it | every member |
 //! | `message` | what they say to each other |  |
 //! | `action` | what is to be done, and remarks for people |  |
 //!
@@ -27,6 +28,7 @@ mod action;
 mod goal;
 mod member;
 mod message;
+mod news;
 mod order;
 mod updater;
 mod voter;
@@ -35,6 +37,7 @@ pub use action::{RolloutAction, RolloutNote};
 pub use goal::{Own, goal};
 pub use member::{Leads, Member};
 pub use message::{RolloutMessage, Version};
+pub use news::news;
 pub use order::TURNS_MAX;
 pub use updater::{Facts, Lease, Updater};
 pub use voter::Voter;

@@ -44,5 +44,6 @@ pub use ground::hook_logs;
 pub use handle::{
     Clock, Command, Deps, Fetching, Handle, HeldLease, LeaseState, Releases, RingState, ServiceGone, Subscribe, spawn,
 };
+pub use render::{Effect, Trial};
 pub use spec::{Bind, BindError, BindingMode, LoadSpecError, SaveSpecError, ServiceSpec};
 pub use status::{HookReport, ServiceStatus};

@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Client, Endpoint};
 use super::server::{Limits, bind_unix, serve_unix};
 use super::shape::{
-    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigChange, ConfigHistory, ConfigPreview,
-    Council, DesiredRequest, DesiredView, Event, EventKind, Explanation, File, FileApplied, FileDiff, FileHistory,
-    FileRevision, Files, Group, GroupMember, Groups, HealthReport, Holder, KeyInstall, KeyOrder, KeyShown, KeyText,
-    KeysChanged, LogLine, LogStream, LogsRequest, Member, MemberName, MemberProgress, MemberServiceState, MemberState,
-    Members, Node, NodeKeys, Release, ReleaseAdded, ReleaseFile, Releases, ReleasesRemoved, Revision, RevisionStatus,
-    RingKeys, RollbackRequest, RolloutMember, RolloutOptions, RolloutReport, Service, Services, Standing, StartRequest,
-    Started, Target, TargetView, Time, UnsetRequest, order_word,
+    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigChange, ConfigEffect, ConfigHistory,
+    ConfigPreview, Council, DesiredRequest, DesiredView, Event, EventKind, Explanation, File, FileApplied, FileDiff,
+    FileHistory, FileRevision, Files, Group, GroupMember, Groups, HealthReport, Holder, KeyInstall, KeyOrder, KeyShown,
+    KeyText, KeysChanged, LogLine, LogStream, LogsRequest, Member, MemberName, MemberProgress, MemberServiceState,
+    MemberState, Members, Node, NodeKeys, Release, ReleaseAdded, ReleaseFile, Releases, ReleasesRemoved, Revision,
+    RevisionStatus, RingKeys, RollbackRequest, RolloutMember, RolloutOptions, RolloutReport, Service, Services,
+    Standing, StartRequest, Started, Target, TargetView, Time, UnsetRequest, order_word,
 };
 use super::{Backend, Changes, Lines, Place, Problem, ProblemKind, Upload};
 use crate::base::{FileName, GroupId, Hash, Name, NodeId, Term, Wall};
@@ -103,7 +103,7 @@ fn group() -> Group {
         election_why: String::new(),
         leader: Some(Holder { node_id: node_id(3), address: "127.0.0.3:9638".into(), term: Term(7) }),
         updater: None,
-        council: Some(Council { voters: (2..=4).map(node_id).collect(), version: (Term(1), 1) }),
+        council: Some(Council { voters: (2..=4).map(node_id).collect(), version: (Term(1), 1), change: String::new() }),
         desired: desired(),
         rollout: None,
         members_total: 3,
@@ -329,6 +329,7 @@ impl Backend for Fake {
             pid: 77,
             http_address: Some("127.0.0.2:9631".into()),
             data_dir: "/data".into(),
+            signing_key: None,
         })
     }
 
@@ -451,10 +452,16 @@ impl Backend for Fake {
             changes: vec![
                 ConfigChange {
                     members: vec![name(2), name(3)],
+                    effect: ConfigEffect::Reconfigure,
                     files: vec![FileDiff { path: "config/redis.conf".into(), diff: diff.into() }],
                     error: None,
                 },
-                ConfigChange { members: vec![name(4)], files: Vec::new(), error: Some("redis.conf:1: no".into()) },
+                ConfigChange {
+                    members: vec![name(4)],
+                    effect: ConfigEffect::Nothing,
+                    files: Vec::new(),
+                    error: Some("redis.conf:1: no".into()),
+                },
             ],
             unchanged: Vec::new(),
             away: Vec::new(),

@@ -19,8 +19,8 @@ mod time;
 
 pub use action::{Acted, Action, ActionRequest, DesiredRequest, Explanation, Scope, Target, TargetError};
 pub use config::{
-    ApplyRequest, Config, ConfigApplied, ConfigChange, ConfigHistory, ConfigPreview, FileDiff, MemberName, Revision,
-    RevisionStatus, RollbackRequest, UnknownKeys, UnsetRequest,
+    ApplyRequest, Config, ConfigApplied, ConfigChange, ConfigEffect, ConfigHistory, ConfigPreview, FileDiff,
+    MemberName, Revision, RevisionStatus, RollbackRequest, UnknownKeys, UnsetRequest,
 };
 pub use event::{Event, EventKind};
 pub use file::{File, FileApplied, FileHistory, FileRevision, Files};

@@ -1,11 +1,15 @@
 //! `sup stop`, `sup restart`, `sup unload`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::args::ActArgs;
-use super::failure::Outcome;
+use super::args::{ActArgs, LONG_PATIENCE, PATIENCE};
+use super::failure::{Failure, Outcome};
 use super::out::Out;
+use super::progress::{End, Since, Sought, Wants, follow};
+use super::rollout::interrupted;
 use super::start::{explained, is_up, process};
+use super::update::failed;
 use super::watch::{Progress, Watch};
 use crate::api::client::Client;
 use crate::api::shape::{
@@ -13,6 +17,7 @@ use crate::api::shape::{
 };
 use crate::api::{ExitStatus, Problem, ProblemKind};
 use crate::base::{GroupId, NodeId};
+use crate::records::value::Strategy;
 
 pub(super) async fn stop(client: &Client, out: &mut Out<'_>, args: &ActArgs) -> Outcome {
     let (mut watch, acted) = begin(client, args, Action::Stop).await?;
@@ -23,6 +28,12 @@ pub(super) async fn stop(client: &Client, out: &mut Out<'_>, args: &ActArgs) -> 
     let service = group.service.clone();
     let done = match args.scope() {
         Scope::Here => watch.until(out, async || Ok(is_down(client.service(&service).await?.member))).await,
+        Scope::Everywhere if client.group(group).await?.strategy == Strategy::Rolling => {
+            match rolls(client, out, args.patience.timeout, &acted).await? {
+                Rolled::Done => Ok(()),
+                Rolled::Otherwise(outcome) => return outcome,
+            }
+        }
         Scope::Everywhere => {
             watch
                 .until(out, async || everyone(client, group, |member| member.state == MemberServiceState::Down).await)
@@ -133,6 +144,35 @@ fn is_gone(service: Result<crate::api::shape::Service, Problem>, group: &GroupId
         Err(problem) if problem.kind == ProblemKind::UnknownService => Ok(Progress::Done(())),
         Err(problem) => Err(problem),
     }
+}
+
+/// What came of a state that rolls through its group.
+pub(super) enum Rolled {
+    /// It is there.
+    Done,
+    /// It is not, and that was said.
+    Otherwise(Outcome),
+}
+
+/// Follows a state that was asked for on its way through a rolling group. It goes on without this command, and takes as
+/// long as it takes: patience is that with a rollout, unless more was asked for.
+pub(super) async fn rolls(
+    client: &Client,
+    out: &mut Out<'_>,
+    patience: Duration,
+    acted: &Acted,
+) -> Result<Rolled, Failure> {
+    let group = &acted.group;
+    let patience = if patience == PATIENCE { LONG_PATIENCE } else { patience };
+    let mut watch = Watch::open(client, Some(group), patience).await?;
+    // What was asked for before already has its rollout already.
+    let since = if acted.changed { acted.asked } else { 0 };
+    let sought = Sought { since: Since::Asked(since), wants: Wants::Forward };
+    Ok(match follow(client, out, &mut watch, group, &sought).await? {
+        End::Done(_) => Rolled::Done,
+        End::Interrupted => Rolled::Otherwise(interrupted(out, group)),
+        End::Failed(report, problem) => Rolled::Otherwise(failed(out, &report, problem)),
+    })
 }
 
 /// Whether all members of a group that answer are as they should be.

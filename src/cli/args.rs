@@ -96,6 +96,11 @@ pub(super) enum Command {
     Ring(RingCommand),
 }
 
+/// How long is waited, unless it is said.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long is waited for what goes from member to member.
+pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(3600);
+
 /// How long to wait for what was asked for.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Patience {

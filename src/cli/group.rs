@@ -74,7 +74,12 @@ fn print(group: &Group, out: &mut Out<'_>) -> io::Result<()> {
     }
     if let Some(council) = &group.council {
         let voters: Vec<_> = council.voters.iter().map(|voter| address(*voter, members)).collect();
-        out.line(format_args!("council   {}", voters.join(", ")))?;
+        let (term, step) = council.version;
+        out.line(format_args!("council   {} (version {term}.{step})", voters.join(", ")))?;
+        if !council.change.is_empty() {
+            let change = out.paint(Tone::Uneasy, &council.change);
+            out.line(format_args!("          {change}"))?;
+        }
     }
     out.line("")?;
     table(group, members).print(out)

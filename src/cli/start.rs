@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::act::{self, Rolled};
 use super::args::{Globals, StartArgs};
 use super::failure::{Failure, Outcome};
 use super::out::Out;
@@ -12,7 +13,7 @@ use crate::api::shape::{BindingMode, DesiredRequest, MemberServiceState, Service
 use crate::api::{ExitStatus, Problem, ProblemKind};
 use crate::base::{GroupId, Name};
 use crate::plan::{self, FindError, builtin};
-use crate::records::value::DesiredState;
+use crate::records::value::{DesiredState, Strategy};
 use crate::supervisor::{Key, Settings};
 
 pub(super) fn start(globals: &Globals, args: &StartArgs, out: &mut Out<'_>) -> Outcome {
@@ -60,7 +61,13 @@ pub(super) async fn load(client: &Client, settings: &Settings, args: &StartArgs,
         ))?;
     }
     if args.everywhere {
-        client.set_desired(&started.group, &DesiredRequest::state(DesiredState::Up)).await?;
+        let acted = client.set_desired(&started.group, &DesiredRequest::state(DesiredState::Up)).await?;
+        if !args.patience.no_wait && started.strategy == Strategy::Rolling {
+            match act::rolls(client, out, args.patience.timeout, &acted).await? {
+                Rolled::Done => {}
+                Rolled::Otherwise(outcome) => return outcome,
+            }
+        }
     }
     if args.patience.no_wait {
         out.result(&started, |out| out.line(format_args!("{} is loaded", started.group)))?;

@@ -85,7 +85,7 @@ desired   up
 release   the plan that each member was started with
 config    2-1a2b3c4d
 leader    127.0.0.3:9638 (term 7)
-council   127.0.0.2:9638, 127.0.0.3:9638, 127.0.0.4:9638
+council   127.0.0.2:9638, 127.0.0.3:9638, 127.0.0.4:9638 (version 1.1)
 
 MEMBER          STATE  HEALTH  ROLE      RELEASE       CONFIG  PID   RESTARTS  WHY
 127.0.0.2:9638  up     ok      follower  redis/7.0.15  -       1002  0
@@ -680,7 +680,9 @@ rollout 7: redis/7.0/abababababab -> redis/7.2/cdcdcdcdcdcd
 127.0.0.3:9638 is done (2 of 3)
 127.0.0.4:9638 is done (3 of 3)
 ";
-    assert_eq!(ended.err, expected);
+    // On a slow machine it says in between what it waits for.
+    let steps = ended.err.lines().filter(|line| *line != "its updater has yet to take it up");
+    assert_eq!(steps.map(|line| format!("{line}\n")).collect::<String>(), expected);
     let asked = served.fake.asked();
     assert!(asked.contains(&"release of 300000 bytes".to_owned()), "{asked:?}");
     let hash = "cd".repeat(32);
@@ -913,7 +915,7 @@ async fn a_dry_run_shows_each_file_and_changes_nothing() {
     let args = ["config", "apply", "redis.default", file.to_str().unwrap(), "--dry-run"];
     let ended = sup(&served, &args).await;
     let expected = "\
-127.0.0.2:9638, 127.0.0.3:9638
+127.0.0.2:9638, 127.0.0.3:9638 are reconfigured, and run on
 --- config/redis.conf
 +++ config/redis.conf
 @@ -1 +1 @@

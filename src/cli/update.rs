@@ -25,7 +25,11 @@ pub(super) async fn update(client: &Client, out: &mut Out<'_>, args: &UpdateArgs
         Ok(report) => report,
         Err(problem) => return Err(did_you_mean(client, &Target::Group(group.clone()), problem).await.into()),
     };
-    let archive = archive(group, &args.release, key)?;
+    let theirs = match key {
+        Some(_) => None,
+        None => key_of_supervisor(client).await?,
+    };
+    let archive = archive(group, &args.release, key.or(theirs.as_ref()))?;
     let added = client.add_release(archive).await?;
     let mut watch = Watch::open(client, Some(group), args.patience.timeout).await?;
     let change = args.options.change();
@@ -54,6 +58,15 @@ pub(super) async fn update(client: &Client, out: &mut Out<'_>, args: &UpdateArgs
             }
         }
     }
+}
+
+/// The key that the supervisor is told to sign with: it may know of one by its own flags, which this command has not.
+async fn key_of_supervisor(client: &Client) -> Result<Option<SecretKey>, Problem> {
+    let Some(path) = client.node().await?.signing_key else { return Ok(None) };
+    SecretKey::read(Path::new(&path)).map(Some).map_err(|error| {
+        Problem::caused(ProblemKind::BadRequest, &error)
+            .next("the supervisor here has it as its signing-key; name another key: --sign KEY")
+    })
 }
 
 /// The archive of what was typed: packed from a plan's directory, or a file.

@@ -1,9 +1,11 @@
 //! The rollouts of the groups that this node is a member or a voter of: what its own member is to be, what it has on
 //! disk as a voter, and what it decides while it holds the updater's seat.
 
+use std::sync::Arc;
+
 use crate::base::{GroupId, Mono, NodeId, Now, Seat, Term};
 use crate::census::Liveness;
-use crate::records::value::{self, MemberStatus, Rollout};
+use crate::records::value::{self, Grant, MemberStatus, Rollout, TurnPhase};
 use crate::records::{Key, Kind, Record, Write};
 use crate::rollout::{self, Facts, Leads, Lease, Member, Own, RolloutAction, RolloutMessage, Updater, Version, Voter};
 
@@ -19,11 +21,13 @@ pub(super) struct GroupRollout {
     /// What this node's member says, as far as it said so in this run: what an earlier run said may come back from
     /// others, and a member that returns must not be taken for what it was.
     own: Option<MemberStatus>,
+    /// The record that people were told of last.
+    told: Option<Arc<Rollout>>,
 }
 
 impl GroupRollout {
     pub(super) fn new(me: NodeId, nonce: u64) -> Self {
-        Self { member: Member::new(nonce), voter: Voter::default(), updater: Updater::new(me), own: None }
+        Self { member: Member::new(nonce), voter: Voter::default(), updater: Updater::new(me), own: None, told: None }
     }
 
     /// Whether this node's member has said anything in this run.
@@ -124,7 +128,31 @@ impl Node {
             rollout::goal(&view, own, |revision| self.census.config(id, revision))
         });
         self.census.set_goal(id, goal);
+        self.tell_of_rollout(id);
         self.update(now, id, None);
+    }
+
+    /// Tells people of what became of the rollout of a group that this node has a member of. The updater told of it when
+    /// it wrote it down.
+    fn tell_of_rollout(&mut self, id: &GroupId) {
+        let view = self.census.group(id);
+        let Some((_, record)) = view.rollout.clone().filter(|_| view.members.contains_key(&self.me)) else { return };
+        let Some(group) = self.groups.get_mut(id) else { return };
+        if group.rollout.told.as_ref().is_some_and(|told| **told == *record) {
+            return;
+        }
+        let before = group.rollout.told.replace(Arc::clone(&record));
+        let writer = self.records.get(&Key::rollout(id)).map(|record| record.stamp.node);
+        if writer == Some(self.me) {
+            return;
+        }
+        let is_done = |grant: &Grant| {
+            let report = view.members.get(&grant.member).and_then(|member| member.status.turn.as_ref());
+            report.is_some_and(|report| report.turn == grant.turn && report.phase == TurnPhase::Done)
+        };
+        for note in rollout::news(before.as_deref(), &record, is_done) {
+            self.note(Note::Rollout { group: id.clone(), note });
+        }
     }
 
     pub(super) fn tick_rollouts(&mut self, now: Now) {

@@ -59,6 +59,13 @@ pub enum RolloutNote {
         /// Whose.
         member: NodeId,
     },
+    /// A member's turn is over, and this node, which did not end it, does not know how.
+    Over {
+        /// Of which rollout.
+        rollout: u64,
+        /// Whose.
+        member: NodeId,
+    },
     /// A member is what its turn was to make of it.
     MemberDone {
         /// Of which rollout.

@@ -12,8 +12,8 @@ use super::ground;
 use super::hook::Program;
 use super::load::{Loaded, explain};
 use super::machine::{Applied, Told};
-use crate::plan::{HookName, ServicePaths};
-use crate::template::{RenderedFile, RenderedKind, write};
+use crate::plan::{HookName, Plan, ServicePaths};
+use crate::template::{RenderedFile, RenderedKind, Templates, write};
 
 /// The file in which it is kept what the process goes by.
 const APPLIED: &str = "applied.json";
@@ -45,13 +45,14 @@ pub(super) fn render(
     let files = loaded.templates.render_all(context).map_err(|error| error.to_string())?;
     let env = environment(loaded, context)?;
     let (run, run_text) = run_line(loaded, context)?;
+    let hashes = Hashes::of(&files, &env, &run_text);
     write(&files, &loaded.paths.root, loaded.account.owner()).map_err(|error| explain(&error))?;
     let applied = Applied {
         release: loaded.release,
         revision,
-        config: hash_of(files.iter().filter(|file| file.kind == RenderedKind::Config)),
-        reconfigure: hash_of(files.iter().filter(|file| file.kind == RenderedKind::Hook(HookName::Reconfigure))),
-        run: hash_of_run(&files, &env, &run_text),
+        config: hashes.config,
+        reconfigure: hashes.reconfigure,
+        run: hashes.run,
         told,
     };
     let hash = |file: &RenderedFile| blake3::hash(&file.bytes).to_hex()[..SHOWN_HEX].to_owned();
@@ -59,15 +60,93 @@ pub(super) fn render(
     Ok(Rendered { applied, run, env, files })
 }
 
+/// What of a rendering a process goes by: who compares two of them knows what the step from one to the other asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Hashes {
+    config: String,
+    reconfigure: String,
+    run: String,
+}
+
+impl Hashes {
+    fn of(files: &[RenderedFile], env: &BTreeMap<String, String>, run: &str) -> Self {
+        let of_kind = |kind| hash_of(files.iter().filter(|file| file.kind == kind));
+        Self {
+            config: of_kind(RenderedKind::Config),
+            reconfigure: of_kind(RenderedKind::Hook(HookName::Reconfigure)),
+            run: hash_of_run(files, env, run),
+        }
+    }
+}
+
+/// A rendering that is only looked at.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// The files, hooks included.
+    pub files: Vec<RenderedFile>,
+    hashes: Hashes,
+}
+
+/// What a rendering asks for in the place of another, of a process that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    Nothing,
+    /// The hook `reconfigure`.
+    Reconfigure,
+    /// A restart.
+    Restart,
+}
+
+impl Trial {
+    /// Renders everything of a plan, and writes nothing.
+    ///
+    /// # Errors
+    /// When something does not render; says what and where.
+    pub fn of(plan: &Plan, templates: &Templates, context: &Value) -> Result<Self, String> {
+        let files = templates.render_all(context).map_err(|error| error.to_string())?;
+        let env = plan_environment(plan, templates, context)?;
+        let hashes = Hashes::of(&files, &env, &run_text(plan, templates, context)?);
+        Ok(Self { files, hashes })
+    }
+
+    /// What this asks for where `before` was rendered: what the service's machine would do.
+    #[must_use]
+    pub fn effect(&self, before: &Self, plan: &Plan) -> Effect {
+        let (old, new) = (&before.hashes, &self.hashes);
+        let has_hook = plan.hooks.contains_key(&HookName::Reconfigure);
+        if old.run != new.run || (!has_hook && old.config != new.config) {
+            Effect::Restart
+        } else if has_hook && (&old.config, &old.reconfigure) != (&new.config, &new.reconfigure) {
+            Effect::Reconfigure
+        } else {
+            Effect::Nothing
+        }
+    }
+}
+
 /// The plan's environment.
 pub(super) fn environment(loaded: &Loaded, context: &Value) -> Result<BTreeMap<String, String>, String> {
+    plan_environment(&loaded.plan, &loaded.templates, context)
+}
+
+fn plan_environment(plan: &Plan, templates: &Templates, context: &Value) -> Result<BTreeMap<String, String>, String> {
     let mut env = BTreeMap::new();
-    for (name, text) in &loaded.plan.manifest.service.env {
+    for (name, text) in &plan.manifest.service.env {
         let what = format!("service.env.{name}");
-        let value = loaded.templates.render_str(&what, text, context).map_err(|error| error.to_string())?;
+        let value = templates.render_str(&what, text, context).map_err(|error| error.to_string())?;
         env.insert(name.clone(), value);
     }
     Ok(env)
+}
+
+/// The command line of the process, where that is no file.
+fn run_text(plan: &Plan, templates: &Templates, context: &Value) -> Result<String, String> {
+    if plan.hooks.contains_key(&HookName::Run) {
+        return Ok(String::new());
+    }
+    let text = plan.manifest.service.run.as_deref().unwrap_or_default();
+    templates.render_str("service.run", text, context).map_err(|error| error.to_string())
 }
 
 /// The command line of the process, and the text that it stems from if that is no file.
@@ -78,8 +157,7 @@ fn run_line(loaded: &Loaded, context: &Value) -> Result<(Vec<String>, String), S
         let argv = if has_interpreter { vec![file] } else { vec!["/bin/sh".to_owned(), file] };
         return Ok((argv, String::new()));
     }
-    let text = loaded.plan.manifest.service.run.as_deref().unwrap_or_default();
-    let line = loaded.templates.render_str("service.run", text, context).map_err(|error| error.to_string())?;
+    let line = run_text(&loaded.plan, &loaded.templates, context)?;
     Ok((vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()], line))
 }
 

@@ -207,6 +207,7 @@ impl Backend for Supervisor {
             pid: std::process::id(),
             http_address,
             data_dir: self.0.settings.data_dir.display().to_string(),
+            signing_key: self.0.settings.signing_key.as_ref().map(|path| path.display().to_string()),
         })
     }
 

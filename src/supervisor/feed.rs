@@ -211,6 +211,10 @@ impl Feed {
                     format!("rollout {rollout}: the turn of {} is taken back, it had not begun", member.short());
                 tell(Some(*member), message);
             }
+            RolloutNote::Over { rollout, member } => {
+                info!(%group, rollout, %member, "turn over");
+                tell(Some(*member), format!("rollout {rollout}: the turn of {} is over", member.short()));
+            }
             RolloutNote::MemberDone { rollout, member, kind } => {
                 info!(%group, rollout, %member, ?kind, "turn done");
                 tell(Some(*member), format!("rollout {rollout}: {} has reached {}", member.short(), turn(*kind)));

@@ -71,9 +71,27 @@ pub struct ConfigChange {
     pub members: Vec<MemberName>,
     /// The files that would change.
     pub files: Vec<FileDiff>,
+    /// What would become of their processes.
+    #[serde(default)]
+    pub effect: ConfigEffect,
     /// Why nothing can be rendered for them, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// What becomes of a member's process when its files change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfigEffect {
+    /// Nothing: it need not know.
+    #[default]
+    Nothing,
+    /// It is told by the hook `reconfigure`, and runs on.
+    Reconfigure,
+    /// It is restarted.
+    Restart,
+    /// None runs; the next one starts with it.
+    NextStart,
 }
 
 /// How a file would change.

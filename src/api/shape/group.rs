@@ -70,6 +70,9 @@ pub struct Council {
     pub voters: Vec<NodeId>,
     /// The steward's term and the step within it.
     pub version: (Term, u64),
+    /// How it is being changed, or why not yet, as the node that was asked sees it; empty if it is as it should be.
+    #[serde(default)]
+    pub change: String,
 }
 
 /// What a group should be.
@@ -200,7 +203,7 @@ impl From<&MemberView> for GroupMember {
 
 impl From<&CouncilView> for Council {
     fn from(view: &CouncilView) -> Self {
-        Self { voters: view.voters.clone(), version: view.version }
+        Self { voters: view.voters.clone(), version: view.version, change: view.change.clone() }
     }
 }
 

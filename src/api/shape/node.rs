@@ -35,6 +35,9 @@ pub struct Node {
     /// Where it keeps its data.
     #[serde(default)]
     pub data_dir: String,
+    /// The file of the key that releases are signed with that are packed on this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<String>,
 }
 
 /// `GET /v1/members`.

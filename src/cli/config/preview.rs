@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::api::shape::{ConfigPreview, MemberName};
+use crate::api::shape::{ConfigChange, ConfigEffect, ConfigPreview, MemberName};
 use crate::cli::out::{Out, Tone};
 
 /// How many members are named on a line.
@@ -11,10 +11,13 @@ const NAMED: usize = 8;
 pub(super) fn print(preview: &ConfigPreview, out: &mut Out<'_>) -> io::Result<()> {
     let against = preview.revision.as_deref().unwrap_or("the plan's defaults");
     if preview.changes.is_empty() {
-        out.line(format_args!("no file would change against {against}"))?;
+        out.line(format_args!("no file would change, and nothing happen, against {against}"))?;
     }
     for change in &preview.changes {
-        out.line(names(&change.members))?;
+        match &change.error {
+            Some(_) => out.line(names(&change.members))?,
+            None => out.line(format_args!("{} {}", names(&change.members), effect(change)))?,
+        }
         for file in &change.files {
             print_diff(&file.diff, out)?;
         }
@@ -25,7 +28,7 @@ pub(super) fn print(preview: &ConfigPreview, out: &mut Out<'_>) -> io::Result<()
         out.line("")?;
     }
     if !preview.unchanged.is_empty() && !preview.changes.is_empty() {
-        out.line(format_args!("no file would change on {}", names(&preview.unchanged)))?;
+        out.line(format_args!("no file would change, and nothing happen, on {}", names(&preview.unchanged)))?;
     }
     if !preview.away.is_empty() {
         out.line(format_args!("not shown, since they do not answer: {}", names(&preview.away)))?;
@@ -43,6 +46,20 @@ pub(super) fn print(preview: &ConfigPreview, out: &mut Out<'_>) -> io::Result<()
         (None, _) => {
             out.line("note: user.toml and environment of the members are not known here; what they set stays set")
         }
+    }
+}
+
+/// What becomes of one or more members.
+fn effect(change: &ConfigChange) -> &'static str {
+    match (change.effect, change.members.len()) {
+        (ConfigEffect::Nothing, 0..=1) => "runs on, and need not know",
+        (ConfigEffect::Nothing, _) => "run on, and need not know",
+        (ConfigEffect::Reconfigure, 0..=1) => "is reconfigured, and runs on",
+        (ConfigEffect::Reconfigure, _) => "are reconfigured, and run on",
+        (ConfigEffect::Restart, 0..=1) => "is restarted",
+        (ConfigEffect::Restart, _) => "are restarted",
+        (ConfigEffect::NextStart, 0..=1) => "does not run, and takes it at its next start",
+        (ConfigEffect::NextStart, _) => "do not run, and take it at their next start",
     }
 }
 

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use similar::TextDiff;
 use toml::Table;
 
-use crate::api::shape::{ConfigChange, ConfigPreview, FileDiff, MemberName};
+use crate::api::shape::{ConfigChange, ConfigEffect, ConfigPreview, FileDiff, MemberName};
 use crate::base::{GroupId, Name, NodeId};
 use crate::census::{GroupView, Liveness, MemberView};
 use crate::plan::config::{Layers, Unknown, effective, environment_variable, parse_environment, validate};
 use crate::plan::{Plan, ServicePaths};
-use crate::service::ServiceSpec;
+use crate::service::{Effect, ServiceSpec, Trial};
 use crate::supervisor::life::sys;
 use crate::template::{Bind, Inputs, PkgContext, RenderedFile, Templates, context};
 
@@ -87,18 +87,35 @@ impl Ground {
             .partition(|member| matches!(member.node.liveness, Liveness::Alive | Liveness::Suspect));
         for member in there {
             let name = name(member);
-            let (files, error) = match self.render(member.node.id, &old, &new) {
-                Ok(files) => (diffs(&self.render(member.node.id, &old, &old).unwrap_or_default(), &files), None),
-                Err(error) => (Vec::new(), Some(error)),
+            let (files, effect, error) = match self.render(member.node.id, &old, &new) {
+                Ok(after) => {
+                    // What does not render as it is does not run by it either.
+                    let before = self.render(member.node.id, &old, &old).ok();
+                    let effect = match (&before, member.status.pid) {
+                        (_, None) => ConfigEffect::NextStart,
+                        (None, Some(_)) => ConfigEffect::Restart,
+                        (Some(before), Some(_)) => match after.effect(before, &self.plan) {
+                            Effect::Nothing => ConfigEffect::Nothing,
+                            Effect::Reconfigure => ConfigEffect::Reconfigure,
+                            Effect::Restart => ConfigEffect::Restart,
+                        },
+                    };
+                    (diffs(&before.map(|before| before.files).unwrap_or_default(), &after.files), effect, None)
+                }
+                Err(error) => (Vec::new(), ConfigEffect::Nothing, Some(error)),
             };
-            if files.is_empty() && error.is_none() {
+            // A command line may change where no file does.
+            let is_same = files.is_empty() && matches!(effect, ConfigEffect::Nothing | ConfigEffect::NextStart);
+            if is_same && error.is_none() {
                 unchanged.push(name);
                 continue;
             }
             // What is the same for many is said once.
-            match changes.iter_mut().find(|change| change.files == files && change.error == error) {
+            let same =
+                |change: &&mut ConfigChange| change.files == files && change.effect == effect && change.error == error;
+            match changes.iter_mut().find(same) {
                 Some(change) => change.members.push(name),
-                None => changes.push(ConfigChange { members: vec![name], files, error }),
+                None => changes.push(ConfigChange { members: vec![name], files, effect, error }),
             }
         }
         ConfigPreview {
@@ -117,7 +134,7 @@ impl Ground {
     }
 
     /// The files of a member under a config, where the group goes from `old` to `new`.
-    fn render(&self, id: NodeId, old: &Table, new: &Table) -> Result<Vec<RenderedFile>, String> {
+    fn render(&self, id: NodeId, old: &Table, new: &Table) -> Result<Trial, String> {
         let cfg = self.config(id, new);
         let mut svc = (*self.view).clone();
         for (id, member) in &mut svc.members {
@@ -144,7 +161,7 @@ impl Ground {
             .filter_map(|(name, group)| Some((name.clone(), Bind { group, spec: specs.get(name).copied()? })));
         let (binds, uses) = (binds.collect(), self.templates.uses());
         let inputs = Inputs { sys: &sys, pkg: &pkg, cfg: &cfg, me: id, svc: &svc, binds: &binds, uses };
-        self.templates.render_all(&context(&inputs)).map_err(|error| error.to_string())
+        Trial::of(&self.plan, &self.templates, &context(&inputs))
     }
 
     fn config(&self, id: NodeId, group: &Table) -> Table {

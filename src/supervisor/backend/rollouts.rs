@@ -139,3 +139,36 @@ async fn accepted(supervisor: &Supervisor, group: &GroupId, changed: bool) -> Re
     let asked = supervisor.known(group).await?.view.asked;
     Ok(Acted { group: group.clone(), at: clock::now().wall.into(), asked, changed })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{GroupView, OrderKind, RolloutStatus, check_order};
+    use crate::base::Term;
+    use crate::records::value::Rollout;
+
+    fn view(status: RolloutStatus) -> GroupView {
+        let mut view = GroupView::empty("redis.default".parse().unwrap());
+        let rollout = Rollout { id: 3, status, ..Rollout::default() };
+        view.rollout = Some((Term(1), Arc::new(rollout)));
+        view
+    }
+
+    #[test]
+    fn an_order_that_does_not_apply_is_refused_with_the_one_that_does() {
+        for (status, order, expected) in [
+            (RolloutStatus::Halted, OrderKind::Resume, "sup rollout retry redis.default"),
+            (RolloutStatus::Aborted, OrderKind::Resume, "sup rollout retry redis.default"),
+            (RolloutStatus::Paused, OrderKind::Retry, "sup rollout resume redis.default"),
+            (RolloutStatus::Running, OrderKind::Resume, "sup rollout status redis.default"),
+            (RolloutStatus::RollingBack, OrderKind::Pause, "sup rollout abort redis.default"),
+        ] {
+            let problem = check_order(&view(status), order).unwrap_err();
+            assert_eq!(problem.next.as_deref(), Some(expected), "{order:?} of one that is {status:?}");
+            assert!(problem.detail.contains("rollout 3 of redis.default is"), "{}", problem.detail);
+        }
+        assert!(check_order(&view(RolloutStatus::Halted), OrderKind::Retry).is_ok());
+        assert!(check_order(&view(RolloutStatus::Paused), OrderKind::Resume).is_ok());
+    }
+}

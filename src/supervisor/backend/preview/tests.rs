@@ -3,7 +3,7 @@ use std::fs;
 use std::sync::Arc;
 
 use super::{Ground, OwnLayers, bound};
-use crate::api::shape::ConfigPreview;
+use crate::api::shape::{ConfigEffect, ConfigPreview};
 use crate::base::NodeId;
 use crate::census::{ConfigView, GroupView, Liveness, MemberView, NodeView};
 use crate::plan::{Plan, ServicePaths};
@@ -20,7 +20,7 @@ fn member(id: NodeId, last: u8, liveness: Liveness) -> MemberView {
     let exports = BTreeMap::from([("port".to_owned(), 1.into())]);
     MemberView {
         node: NodeView { id, address: ([127, 0, 0, last], 9638).into(), liveness, facts: Arc::new(facts) },
-        status: Arc::new(MemberStatus { exports, ..MemberStatus::default() }),
+        status: Arc::new(MemberStatus { exports, pid: Some(1), ..MemberStatus::default() }),
         leader: false,
         updater: false,
     }
@@ -28,7 +28,16 @@ fn member(id: NodeId, last: u8, liveness: Liveness) -> MemberView {
 
 /// A plan of one template, on a node with two others, of which one is away. Keeps the plan's directory.
 fn ground(template: &str, user: &str) -> (tempfile::TempDir, Ground) {
+    ground_with(template, user, &[])
+}
+
+/// The same, with these hooks.
+fn ground_with(template: &str, user: &str, hooks: &[(&str, &str)]) -> (tempfile::TempDir, Ground) {
     let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("hooks")).unwrap();
+    for (name, text) in hooks {
+        fs::write(dir.path().join("hooks").join(name), text).unwrap();
+    }
     fs::create_dir(dir.path().join("config")).unwrap();
     let manifest =
         "name = \"web\"\nversion = \"1\"\nstrict-templates = true\nservice.run = \"x\"\n[exports]\nport = \"port\"\n";
@@ -79,6 +88,26 @@ fn members_with_the_same_change_are_told_of_together() {
     assert_eq!((preview.revision.as_deref(), preview.plan.as_str()), (Some("1-aa"), "local/web/1"));
     assert_eq!(preview.away[0].address, "127.0.0.4:9638");
     assert_eq!(preview.layers_known_of.as_ref().unwrap().node_id, ME);
+}
+
+#[test]
+fn what_becomes_of_a_members_process_is_what_its_service_would_do() {
+    let effect = |hooks: &[(&str, &str)], config: &str| {
+        let (_dir, mut ground) = ground_with("port {{cfg.port}}\n", "", hooks);
+        let other = Arc::make_mut(&mut ground.view).members.get_mut(&OTHER).unwrap();
+        Arc::make_mut(&mut other.status).pid = None;
+        let changes = ground.preview(config).changes;
+        changes.iter().map(|change| (change.members.len(), change.effect)).collect::<Vec<_>>()
+    };
+    let idle = (1, ConfigEffect::NextStart);
+    assert_eq!(effect(&[], "port = 2\n"), [(1, ConfigEffect::Restart), idle]);
+    let told = ("reconfigure", "exec true\n");
+    assert_eq!(effect(&[told], "port = 2\n"), [(1, ConfigEffect::Reconfigure), idle]);
+    let init = ("init", "echo {{cfg.host}}\n");
+    assert_eq!(effect(&[told, init], "host = 'b'\nport = 1\n"), [(1, ConfigEffect::Restart), idle]);
+    let check = ("health-check", "echo {{cfg.host}}\n");
+    assert_eq!(effect(&[told, check], "host = 'b'\nport = 1\n"), [(1, ConfigEffect::Nothing), idle]);
+    assert_eq!(effect(&[told], "host = 'b'\nport = 1\n"), []);
 }
 
 #[test]
