@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::base::{FileName, GroupId, NodeId, Seat, Term};
-use crate::records::value::{FileContent, Strategy, Target, Topology};
+use crate::records::value::{AskedParts, FileContent, Strategy, Target, Topology};
 
 use super::history;
 use super::index::{Census, GroupEntry};
@@ -83,8 +83,9 @@ fn head(census: &Census, group: &GroupId, before: Option<&GroupView>) -> GroupVi
     view.release = entry.release.as_ref().map(|(_, release)| release.clone());
     view.order = entry.order.as_ref().map(|(stamp, order)| (stamp.time, order.clone()));
     view.rollout = entry.rollout.as_ref().map(|(stamp, rollout)| (Term(stamp.term), Arc::clone(rollout)));
+    view.asked_parts = asked(entry);
+    view.asked = view.asked_parts.newest();
     view.target = target(&view);
-    view.asked = asked(entry);
     view.goal.clone_from(&entry.goal);
     view
 }
@@ -109,6 +110,7 @@ fn same_head(one: &GroupView, other: &GroupView) -> bool {
         release,
         target,
         asked,
+        asked_parts,
         order,
         rollout,
         goal,
@@ -121,7 +123,8 @@ fn same_head(one: &GroupView, other: &GroupView) -> bool {
         && (config, files) == (&other.config, &other.files)
         && (desired, options) == (&other.desired, &other.options)
         && (release, target) == (&other.release, &other.target)
-        && (asked, order, rollout, goal) == (&other.asked, &other.order, &other.rollout, &other.goal)
+        && (asked, asked_parts) == (&other.asked, &other.asked_parts)
+        && (order, rollout, goal) == (&other.order, &other.rollout, &other.goal)
 }
 
 fn files(entry: &GroupEntry) -> BTreeMap<FileName, FileView> {
@@ -134,21 +137,29 @@ fn files(entry: &GroupEntry) -> BTreeMap<FileName, FileView> {
         .collect()
 }
 
-/// What every member is to be in the end.
+/// What every member is to be in the end. What was asked for by the time of a rollout comes to what that came to.
 fn target(view: &GroupView) -> Target {
-    Target {
+    let said = Target {
         release: view.release.as_ref().map(|desired| desired.release.manifest),
         config: view.config.as_ref().map(|config| config.revision.clone()),
         state: view.desired.as_ref().map(|desired| desired.state).unwrap_or_default(),
+    };
+    let Some((_, rollout)) = &view.rollout else { return said };
+    let (asked, taken_up, outcome) = (view.asked_parts, rollout.asked_parts, rollout.outcome());
+    Target {
+        release: if asked.release > taken_up.release { said.release } else { outcome.release },
+        config: if asked.config > taken_up.config { said.config } else { outcome.config.clone() },
+        state: if asked.state > taken_up.state { said.state } else { outcome.state },
     }
 }
 
-/// When the newest part of the target was asked for, as the records' clock has it.
-fn asked(entry: &GroupEntry) -> u64 {
-    let configs = entry.configs.values().map(|(stamp, _)| stamp.time);
-    let desired = entry.desired.iter().map(|(stamp, _)| stamp.time);
-    let release = entry.release.iter().map(|(stamp, _)| stamp.time);
-    configs.chain(desired).chain(release).max().unwrap_or_default()
+/// When each part of the target was asked for, as the records' clock has it.
+fn asked(entry: &GroupEntry) -> AskedParts {
+    AskedParts {
+        release: entry.release.as_ref().map(|(stamp, _)| stamp.time).unwrap_or_default(),
+        config: entry.configs.values().map(|(stamp, _)| stamp.time).max().unwrap_or_default(),
+        state: entry.desired.as_ref().map(|(stamp, _)| stamp.time).unwrap_or_default(),
+    }
 }
 
 /// One member; none if there is no such member, or its node is not known.

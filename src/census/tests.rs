@@ -1,9 +1,10 @@
 use std::net::SocketAddr;
 
 use super::{Census, ElectionState, GroupView, Liveness, Standing};
-use crate::base::{GroupId, NodeId, Seat, Term};
+use crate::base::{BlobRef, GroupId, Hash, NodeId, ReleaseRef, Seat, Term, Wall};
 use crate::records::value::{
-    ConfigRevision, Health, MemberStatus, NodeFacts, SeatHolder, ServiceState, Topology, encode,
+    AskedParts, ConfigRevision, Desired, DesiredRelease, DesiredState, Health, MemberStatus, NodeFacts, Rollout,
+    RolloutStatus, SeatHolder, ServiceState, Target, Topology, encode,
 };
 use crate::records::{Key, Record, Stamp};
 
@@ -195,4 +196,58 @@ fn the_rules_of_a_group_are_those_of_its_lowest_live_member() {
     assert_eq!(census.group(&group()).topology, Topology::Leader);
     census.set_node(ME, address(1), Liveness::Down);
     assert_eq!(census.group(&group()).topology, Topology::Standalone);
+}
+
+/// A rollout of release 2 in the place of release 1, in this state, of what was asked for at 5.
+fn rollout(status: RolloutStatus) -> Record {
+    let to = |byte| Target { release: Some(Hash::from_bytes([byte; 32])), ..Target::default() };
+    let asked_parts = AskedParts { release: 5, ..AskedParts::default() };
+    let rollout =
+        Rollout { id: 1, step: 1, asked: 5, asked_parts, from: to(1), to: to(2), status, ..Rollout::default() };
+    Record { stamp: Stamp { term: 1, time: 9, node: OTHER }, ..record(Key::rollout(&group()), 9, &rollout) }
+}
+
+fn release(byte: u8, time: u64) -> Record {
+    let hash = Hash::from_bytes([byte; 32]);
+    let release = ReleaseRef {
+        origin: None,
+        name: "web".parse().unwrap(),
+        version: "1".parse().unwrap(),
+        manifest: hash,
+        blob: BlobRef { id: hash, bytes: 1 },
+    };
+    record(Key::release(&group()), time, &DesiredRelease { release, earlier: Vec::new(), at: Wall(0), by: None })
+}
+
+#[test]
+fn a_release_that_was_rolled_back_does_not_come_back_with_the_next_config() {
+    for (status, expected) in [
+        (RolloutStatus::Done, 2),
+        (RolloutStatus::Halted, 2),
+        (RolloutStatus::RollingBack, 1),
+        (RolloutStatus::RolledBack, 1),
+    ] {
+        let mut census = two_members();
+        census.apply(&release(2, 5)).unwrap();
+        census.apply(&rollout(status)).unwrap();
+        let config = ConfigRevision { toml: "a = 1".to_owned(), ..ConfigRevision::default() };
+        census.apply(&record(Key::config(&group(), "1-a"), 7, &config)).unwrap();
+        let view = census.group(&group());
+        assert_eq!(view.target.release, Some(Hash::from_bytes([expected; 32])), "{status:?}");
+        assert_eq!((view.target.config.as_deref(), view.asked), (Some("1-a"), 7));
+        // The same release, asked for once more.
+        census.apply(&release(2, 8)).unwrap();
+        assert_eq!(census.group(&group()).target.release, Some(Hash::from_bytes([2; 32])));
+    }
+}
+
+#[test]
+fn a_part_of_what_is_wanted_that_comes_late_is_not_taken_for_one_that_was_taken_up() {
+    let mut census = two_members();
+    census.apply(&rollout(RolloutStatus::Done)).unwrap();
+    assert_eq!(census.group(&group()).target.release, Some(Hash::from_bytes([2; 32])), "the record knows of it");
+    // Asked for before the rollout was, elsewhere.
+    let down = Desired { state: DesiredState::Down, ..Desired::default() };
+    census.apply(&record(Key::desired(&group()), 4, &down)).unwrap();
+    assert_eq!(census.group(&group()).target.state, DesiredState::Down);
 }

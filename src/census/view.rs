@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{FileName, GroupId, NodeId, Term};
 use crate::records::value::{
-    Desired, DesiredRelease, FileRevision, Health, MemberStatus, NodeFacts, Order, Rollout, RolloutOptions,
+    AskedParts, Desired, DesiredRelease, FileRevision, Health, MemberStatus, NodeFacts, Order, Rollout, RolloutOptions,
     ServiceState, Strategy, Target, Topology,
 };
 
@@ -151,10 +151,13 @@ pub struct GroupView {
     pub options: Option<RolloutOptions>,
     /// Which release it should run; none if nobody said.
     pub release: Option<DesiredRelease>,
-    /// What every member is to be in the end: the newest release, config and state that were asked for.
+    /// What every member is to be in the end: the newest release, config and state that were asked for, but for what was
+    /// rolled back.
     pub target: Target,
     /// When the newest of them was asked for, as the records' clock has it; 0 if nothing ever was.
     pub asked: u64,
+    /// When each part was asked for.
+    pub asked_parts: AskedParts,
     /// The last order about the rollout, and when it was given, as the records' clock has it.
     pub order: Option<(u64, Order)>,
     /// The rollout, and the term of the updater that wrote it.
@@ -187,6 +190,7 @@ impl GroupView {
             release: None,
             target: Target::default(),
             asked: 0,
+            asked_parts: AskedParts::default(),
             order: None,
             rollout: None,
             goal: None,

@@ -165,6 +165,9 @@ pub struct Rollout {
     pub step: u64,
     /// The time of the newest record that asked for `to`, as the records' clock has it.
     pub asked: u64,
+    /// When each part of `to` was asked for. What was asked for by then comes to this rollout, however that ended; what
+    /// was asked for later supersedes it.
+    pub asked_parts: AskedParts,
     /// What the group was before: the last state that is known to be good.
     pub from: Target,
     /// What it is to be.
@@ -189,7 +192,57 @@ pub struct Rollout {
     pub why: String,
 }
 
+/// When each part of a target was asked for, as the records' clock has it; 0 if it never was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AskedParts {
+    /// The release.
+    pub release: u64,
+    /// The config.
+    pub config: u64,
+    /// Whether it runs.
+    pub state: u64,
+}
+
+impl AskedParts {
+    /// When the newest part was asked for.
+    #[must_use]
+    pub fn newest(self) -> u64 {
+        self.release.max(self.config).max(self.state)
+    }
+
+    /// Whether a part was asked for since.
+    #[must_use]
+    pub fn is_newer_than(self, earlier: Self) -> bool {
+        self.release > earlier.release || self.config > earlier.config || self.state > earlier.state
+    }
+
+    /// Of each part the later time.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            release: self.release.max(other.release),
+            config: self.config.max(other.config),
+            state: self.state.max(other.state),
+        }
+    }
+}
+
 impl Rollout {
+    /// What everything comes to that was asked for up to now: what it brings, or what the group went back to. A release
+    /// that was rolled back does not come back with the next config.
+    #[must_use]
+    pub fn outcome(&self) -> &Target {
+        match self.status {
+            RolloutStatus::RollingBack | RolloutStatus::RolledBack => &self.from,
+            RolloutStatus::Running
+            | RolloutStatus::Paused
+            | RolloutStatus::Halted
+            | RolloutStatus::Done
+            | RolloutStatus::Aborted => &self.to,
+        }
+    }
+
     /// What a member that has no turn is to be.
     #[must_use]
     pub fn base(&self) -> &Target {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 pub use super::file::{FileContent, FileRevision, InlineBytes};
 pub use super::rollout::{
-    Aftermath, Batch, BatchError, DesiredRelease, Failure, Grant, OnFailure, Order, OrderKind, Rollout, RolloutOptions,
-    RolloutStatus, Target, TurnKind, TurnPhase, TurnReport,
+    Aftermath, AskedParts, Batch, BatchError, DesiredRelease, Failure, Grant, OnFailure, Order, OrderKind, Rollout,
+    RolloutOptions, RolloutStatus, Target, TurnKind, TurnPhase, TurnReport,
 };
 
 use super::record::Record;

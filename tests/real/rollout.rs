@@ -305,6 +305,24 @@ fn a_release_that_is_mended_supersedes_the_one_that_failed() {
 }
 
 #[test]
+fn a_release_that_was_rolled_back_stays_away_until_it_is_asked_for_again() {
+    let ring = fleet(3);
+    let observer = &ring.nodes[1];
+    let second = release(&ring, "1.1.0", Kind::Good);
+    assert_eq!(update(observer, &second, &QUICK).code, 0);
+    assert_eq!(observer.sup(&["rollout", "rollback", GROUP]).code, 0);
+    let answer =
+        observer.sup_with_input(&["config", "apply", GROUP, "-", "--min-healthy", "200ms"], "message = \"hi\"\n");
+    assert_eq!(answer.code, 0, "{answer:?}");
+    wait_version(&all(&ring), "1.0.0");
+    for node in &ring.nodes {
+        assert_eq!(starts(node), ["1.0.0", "1.1.0", "1.0.0"], "the config brought the release back");
+    }
+    assert_eq!(update(&ring.nodes[2], &second, &QUICK).code, 0);
+    wait_version(&all(&ring), "1.1.0");
+}
+
+#[test]
 fn a_config_rolls_too_and_stops_where_it_fails() {
     let ring = fleet(3);
     // The port is what the check goes to, and what the service listens on when it is started next: it fails at once.

@@ -17,11 +17,8 @@ impl Next<'_> {
             RolloutStatus::Running | RolloutStatus::Paused | RolloutStatus::RollingBack | RolloutStatus::Done => false,
         };
         // What is wanted may be known here only in part yet; what the record says was known to an updater.
-        if self.view.target == record.to {
-            asked_again && self.view.asked > record.asked
-        } else {
-            self.view.asked >= record.asked
-        }
+        let is_newer = self.view.asked_parts.is_newer_than(record.asked_parts);
+        is_newer && (asked_again || self.view.target != record.to)
     }
 
     /// The first rollout of a group, of which nobody wrote a record yet.
@@ -36,6 +33,7 @@ impl Next<'_> {
             id: 1,
             step: 1,
             asked: self.view.asked,
+            asked_parts: self.view.asked_parts,
             from: from.unwrap_or_else(|| to.clone()),
             to,
             options: self.view.options.unwrap_or_default(),
@@ -71,7 +69,8 @@ impl Next<'_> {
         obey::write_off(self.view, record);
         record.from = record.base().clone();
         record.to = self.view.target.clone();
-        record.asked = self.view.asked;
+        record.asked_parts = record.asked_parts.max(self.view.asked_parts);
+        record.asked = record.asked_parts.newest();
         record.id += 1;
         record.started_at = self.now.wall;
         let (status, why) = match record.status {

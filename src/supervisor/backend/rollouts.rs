@@ -56,7 +56,7 @@ fn check_options(options: &RolloutOptions) -> Result<(), Problem> {
 
 /// Whether to ask for a release changes anything: it is another one, or its rollout ended otherwise and is tried again.
 fn is_news(view: &GroupView, release: &ReleaseRef) -> bool {
-    let is_wanted = view.release.as_ref().is_some_and(|desired| desired.release.manifest == release.manifest);
+    let is_wanted = view.target.release == Some(release.manifest);
     let came_to_nothing = view.rollout.as_ref().is_some_and(|(_, rollout)| {
         rollout.to == view.target
             && matches!(rollout.status, RolloutStatus::Halted | RolloutStatus::RolledBack | RolloutStatus::Aborted)
