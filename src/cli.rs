@@ -27,6 +27,7 @@ mod act;
 mod args;
 mod config;
 mod connect;
+mod depart;
 mod dev;
 mod explain;
 mod failure;
@@ -36,6 +37,7 @@ mod logs;
 mod out;
 mod plan;
 mod progress;
+mod recover;
 mod release;
 mod report;
 mod ring;
@@ -101,6 +103,11 @@ fn dispatch(cli: Cli, out: &mut Out<'_>) -> Outcome {
         Command::Group(GroupCommand::Show(args)) => {
             ask(globals, out, async |client, out| group::show(client, out, &args.group).await)
         }
+        Command::Group(GroupCommand::Recover(args)) => {
+            ask(globals, out, async |client, out| recover::recover(client, out, &args).await)
+        }
+        Command::Depart(args) => ask(globals, out, async |client, out| depart::depart(client, out, &args).await),
+        Command::Undepart(args) => ask(globals, out, async |client, out| depart::undepart(client, out, &args).await),
         Command::Logs(args) => ask(globals, out, async |client, out| logs::logs(client, out, &args).await),
         Command::Config(command) => ask(globals, out, async |client, out| match &command {
             ConfigCommand::Apply(args) => config::apply(client, out, args).await,

@@ -15,6 +15,7 @@
 //! | `council` | who votes |
 //! | `genesis` | how the first council is agreed on |
 //! | `found` | when a council is proposed, and to whom |
+//! | `recover` | a council of which too many are lost, given up by a person |
 //! | `change` | how a council is changed later on, and why that is safe |
 //! | `wish`, `attendance` | which change is wanted, and what that goes by |
 //! | `steward` | when a change is made, and what is said about it |
@@ -35,6 +36,7 @@ mod genesis;
 mod holder;
 mod machine;
 mod message;
+mod recover;
 mod rules;
 mod stand;
 mod status;
@@ -52,6 +54,7 @@ pub use council::{Ballot, Council, CouncilId, GenesisId, Proposal, SUPERSEDED_MA
 pub use durable::{Damage, ElectionError};
 pub use machine::{Election, ElectionConfig};
 pub use message::{Claimant, ElectionMessage, Holding, Refusal};
+pub use recover::RecoverError;
 pub use rules::GroupRules;
 pub use status::{ElectionStatus, SeatStatus};
 pub use view::{Attends, Candidacy, News, View};

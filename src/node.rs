@@ -17,6 +17,7 @@
 //! | `configs.rs` | revisions of configs: apply, roll back, unset |
 //! | `files.rs` | revisions of files: upload, roll back, remove |
 //! | `revisions.rs` | what both have in common |
+//! | `departed.rs` | members that are gone for good |
 //! | `desired.rs` | what a group should be, and what a person wants of its rollout |
 //!
 //! What it does not do: no clock, no socket, no disk, no process, and no opinion on when a service starts.
@@ -25,6 +26,7 @@
 
 mod command;
 mod configs;
+mod departed;
 mod desired;
 mod execute;
 mod files;
@@ -44,6 +46,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,10 +54,11 @@ use bytes::Bytes;
 use crate::base::{GroupId, Mono, NodeId, Now};
 use crate::census::Census;
 use crate::records::{Record, Records, RecordsConfig};
-use crate::ring::{Identity, Profile, Remembered, Ring, RingConfig};
+use crate::ring::{Awareness, Identity, Profile, Remembered, Ring, RingConfig};
 
 pub use crate::election::GroupRules;
 pub use command::{Command, CommandError, Done};
+pub use departed::Force;
 pub use files::FILES_PER_GROUP_MAX;
 pub use groups::ElectionReport;
 pub use io::{Input, NodeEvent, Output};
@@ -119,6 +123,8 @@ pub struct Node {
     restored_elections: BTreeMap<GroupId, Bytes>,
     joining: Joining,
     leaving: bool,
+    /// Who does not let this node in.
+    banned: Option<SocketAddr>,
     claims_due: Option<Mono>,
     /// Streams that were opened and are not answered. Bounded by the components, which each have few under way.
     requests: BTreeMap<u64, Asker>,
@@ -152,6 +158,7 @@ impl Node {
                 seed: config.seed,
                 remembered: restored.remembered,
                 has_peers: config.has_peers,
+                awareness: Awareness::On,
             },
             now,
         );
@@ -170,6 +177,7 @@ impl Node {
             unreadable: BTreeMap::new(),
             restored_elections: restored.elections,
             leaving: false,
+            banned: None,
             claims_due: None,
             requests: BTreeMap::new(),
             next_request: 0,
@@ -232,6 +240,12 @@ impl Node {
     #[must_use]
     pub fn unread(&self) -> u64 {
         self.unread
+    }
+
+    /// How badly this node keeps up: 0 is well, 8 the worst. A starved or paused node doubts itself before others.
+    #[must_use]
+    pub const fn local_health(&self) -> u8 {
+        self.ring.local_health()
     }
 
     /// Who this node is on the ring now. The generation changes while it lives.

@@ -18,24 +18,25 @@
 //! | `watch` | each node pings its successor, so that every member is looked at once a period |
 //! | `opinion` | the second opinion before a death sentence: who was asked, what they said, the verdict |
 //! | `suspicion` | driving opinions and suspicions to withdrawal or death |
+//! | `health` | how well this node keeps up itself: a starved one doubts itself before others |
 //! | `hearsay` | suspicions that nobody here drives to an end: the suspect is asked |
 //! | `news` | deaths and departures, told directly and passed on |
 //! | `exchange` | push/pull of the membership over streams: at join, periodically, with the dead |
 //! | `rejoin` | finding the ring again when alone |
+//! | `departed` | members that are gone for good, as a person said: nobody lets them in |
 //! | `usurp` | two processes with one id |
 //!
 //! What it does not do: it opens no socket, reads no clock, stores nothing, and knows nothing of records, services or
 //! elections. A member's generation is never a node id, a lease holder or a fencing token: it changes whenever the
 //! ring took the node for dead.
-//!
-//! Local health awareness (Lifeguard: a starved node doubts itself before others) belongs into `suspicion`, where
-//! timeouts are looked up from the profile; it is not there yet.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod action;
 mod alarm;
+mod departed;
 mod exchange;
+mod health;
 mod hearsay;
 mod identity;
 mod machine;
@@ -57,6 +58,7 @@ mod testing;
 mod tests;
 
 pub use action::{DownHow, Member, MemberState, Remembered, RingAction, RingEvent};
+pub use health::Awareness;
 pub use identity::Identity;
 pub use machine::{Ring, RingConfig};
 pub use message::{

@@ -130,6 +130,7 @@ fn view() -> View {
     View {
         members: (0..MEMBERS).map(member).collect(),
         departed: BTreeSet::new(),
+        gone: BTreeSet::new(),
         seats: BTreeSet::from([Seat::Leader]),
         ready: true,
         published: BTreeMap::new(),

@@ -9,10 +9,11 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::problem::Problem;
 use super::shape::{
-    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, ConfigPreview, DesiredRequest,
-    Event, Explanation, FileApplied, FileHistory, Files, Group, Groups, HealthReport, KeyInstall, KeyOrder, KeyShown,
-    KeysChanged, LogLine, LogsRequest, Members, Node, Release, ReleaseAdded, Releases, ReleasesRemoved, RingKeys,
-    RollbackRequest, RolloutReport, Service, Services, StartRequest, Started, Target, UnsetRequest,
+    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, ConfigPreview, DepartRequest,
+    Departed, DesiredRequest, Event, Explanation, FileApplied, FileHistory, Files, Group, Groups, HealthReport,
+    KeyInstall, KeyOrder, KeyShown, KeysChanged, LogLine, LogsRequest, Members, Node, RecoverRequest, Recovery,
+    Release, ReleaseAdded, Releases, ReleasesRemoved, RingKeys, RollbackRequest, RolloutReport, Service, Services,
+    StartRequest, Started, Target, UnsetRequest,
 };
 use crate::base::{FileName, GroupId, Name};
 use crate::net::KeyId;
@@ -67,6 +68,21 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// The nodes of the ring, this one included, by id.
     fn members(&self) -> impl Future<Output = Result<Members, Problem>> + Send;
+
+    /// Has the ring take a node for gone for good. `node` is an id, the beginning of one, an address or a host name.
+    /// [`ProblemKind::MemberAlive`](super::ProblemKind::MemberAlive) if it answers, unless that is forced.
+    fn depart(&self, node: &str, request: DepartRequest) -> impl Future<Output = Result<Departed, Problem>> + Send;
+
+    /// Has the ring take a node back that had departed.
+    fn undepart(&self, node: &str) -> impl Future<Output = Result<Departed, Problem>> + Send;
+
+    /// Gives up a group's council, of which a majority is lost for good, and founds another one from who is there.
+    /// [`ProblemKind::NotLost`](super::ProblemKind::NotLost) while a majority may be reached.
+    fn recover(
+        &self,
+        group: &GroupId,
+        request: RecoverRequest,
+    ) -> impl Future<Output = Result<Recovery, Problem>> + Send;
 
     /// All groups that were heard of, without their members.
     fn groups(&self) -> impl Future<Output = Result<Groups, Problem>> + Send;

@@ -17,10 +17,11 @@ pub use lines::{Events, LogLines};
 
 use super::problem::Problem;
 use super::shape::{
-    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, ConfigPreview, DesiredRequest,
-    Explanation, FileApplied, FileHistory, Files, Group, Groups, KeyInstall, KeyOrder, KeyShown, KeysChanged,
-    LogsRequest, Members, Node, Release, ReleaseAdded, Releases, ReleasesRemoved, RingKeys, RollbackRequest,
-    RolloutReport, Service, Services, StartRequest, Started, Target, UnknownKeys, UnsetRequest, order_word,
+    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, ConfigPreview, DepartRequest,
+    Departed, DesiredRequest, Explanation, FileApplied, FileHistory, Files, Group, Groups, KeyInstall, KeyOrder,
+    KeyShown, KeysChanged, LogsRequest, Members, Node, RecoverRequest, Recovery, Release, ReleaseAdded, Releases,
+    ReleasesRemoved, RingKeys, RollbackRequest, RolloutReport, Service, Services, StartRequest, Started, Target,
+    UnknownKeys, UnsetRequest, order_word,
 };
 use crate::base::{FileName, GroupId, Name};
 use crate::net::KeyId;
@@ -84,6 +85,35 @@ impl Client {
     /// See [`Self::node`].
     pub async fn members(&self) -> Answer<Members> {
         self.get("/v1/members").await
+    }
+
+    /// [`Backend::depart`](super::Backend::depart).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn depart(&self, node: &str, request: DepartRequest) -> Answer<Departed> {
+        let path = format!("/v1/members/{}/depart", segment(node));
+        self.send(Method::POST, &path, &request).await
+    }
+
+    /// [`Backend::undepart`](super::Backend::undepart).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn undepart(&self, node: &str) -> Answer<Departed> {
+        let path = format!("/v1/members/{}/undepart", segment(node));
+        self.send(Method::POST, &path, &serde_json::json!({})).await
+    }
+
+    /// [`Backend::recover`](super::Backend::recover).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn recover(&self, group: &GroupId, request: RecoverRequest) -> Answer<Recovery> {
+        self.send(Method::POST, &format!("/v1/groups/{group}/recover"), &request).await
     }
 
     /// [`Backend::groups`](super::Backend::groups).
@@ -454,6 +484,13 @@ fn with_query(mut path: String, parameters: &[(&str, Option<&str>)]) -> String {
     path
 }
 
+/// What a person typed, as one part of a path.
+fn segment(value: &str) -> String {
+    let mut part = String::new();
+    encode(value, &mut part);
+    part
+}
+
 /// Percent-encodes all but what RFC 3986 calls unreserved.
 fn encode(value: &str, into: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -470,7 +507,12 @@ fn encode(value: &str, into: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::with_query;
+    use super::{segment, with_query};
+
+    #[test]
+    fn a_node_cannot_be_typed_so_that_it_leaves_its_part_of_the_path() {
+        assert_eq!(segment("../x/depart?a"), "..%2Fx%2Fdepart%3Fa");
+    }
 
     #[test]
     fn values_of_a_query_cannot_leave_their_place() {

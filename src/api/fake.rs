@@ -14,12 +14,13 @@ use super::client::{Client, Endpoint};
 use super::server::{Limits, bind_unix, serve_unix};
 use super::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigChange, ConfigEffect, ConfigHistory,
-    ConfigPreview, Council, DesiredRequest, DesiredView, Event, EventKind, Explanation, File, FileApplied, FileDiff,
-    FileHistory, FileRevision, Files, Group, GroupMember, Groups, HealthReport, Holder, KeyInstall, KeyOrder, KeyShown,
-    KeyText, KeysChanged, LogLine, LogStream, LogsRequest, Member, MemberName, MemberProgress, MemberServiceState,
-    MemberState, Members, Node, NodeKeys, Release, ReleaseAdded, ReleaseFile, Releases, ReleasesRemoved, Revision,
-    RevisionStatus, RingKeys, RollbackRequest, RolloutMember, RolloutOptions, RolloutReport, Service, Services,
-    Standing, StartRequest, Started, Target, TargetView, Time, UnsetRequest, order_word,
+    ConfigPreview, Council, DepartRequest, Departed, DesiredRequest, DesiredView, Event, EventKind, Explanation, File,
+    FileApplied, FileDiff, FileHistory, FileRevision, Files, Group, GroupMember, Groups, HealthReport, Holder,
+    KeyInstall, KeyOrder, KeyShown, KeyText, KeysChanged, LogLine, LogStream, LogsRequest, Member, MemberName,
+    MemberProgress, MemberServiceState, MemberState, Members, Node, NodeKeys, RecoverRequest, Recovery, Release,
+    ReleaseAdded, ReleaseFile, Releases, ReleasesRemoved, Revision, RevisionStatus, RingKeys, RollbackRequest,
+    RolloutMember, RolloutOptions, RolloutReport, Service, Services, Standing, StartRequest, Started, Target,
+    TargetView, Time, UnsetRequest, order_word,
 };
 use super::{Backend, Changes, Lines, Place, Problem, ProblemKind, Upload};
 use crate::base::{FileName, GroupId, Hash, Name, NodeId, Term, Wall};
@@ -330,6 +331,8 @@ impl Backend for Fake {
             http_address: Some("127.0.0.2:9631".into()),
             data_dir: "/data".into(),
             signing_key: None,
+            local_health: 0,
+            banned_by: None,
         })
     }
 
@@ -343,6 +346,26 @@ impl Backend for Fake {
             version: "0.1.0".into(),
         };
         Ok(Members { members: (2..=4).map(member).collect() })
+    }
+
+    async fn depart(&self, node: &str, request: DepartRequest) -> Result<Departed, Problem> {
+        self.change_asked_for(format!("depart {node} {}", request.force)).await?;
+        Ok(Departed { node_id: node_id(4), address: "127.0.0.4:9638".into(), changed: self.state().changes })
+    }
+
+    async fn undepart(&self, node: &str) -> Result<Departed, Problem> {
+        self.change_asked_for(format!("undepart {node}")).await?;
+        Ok(Departed { node_id: node_id(4), address: "127.0.0.4:9638".into(), changed: self.state().changes })
+    }
+
+    async fn recover(&self, group: &GroupId, _request: RecoverRequest) -> Result<Recovery, Problem> {
+        self.change_asked_for(format!("recover {group}")).await?;
+        self.change(|state| {
+            if let Some(council) = &mut state.group.council {
+                council.version.0 = Term(council.version.0.0 + 1_000_000);
+            }
+        });
+        Ok(Recovery { group: group.clone(), lost: vec![node_id(3), node_id(4)], version: (Term(0), 0) })
     }
 
     async fn groups(&self) -> Result<Groups, Problem> {

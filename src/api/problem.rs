@@ -99,6 +99,14 @@ kinds! {
     UnknownService = "unknown-service", 404, Failed, "No such service here";
     /// Nobody heard of such a group.
     UnknownGroup = "unknown-group", 404, Failed, "No such group";
+    /// No such node is known here.
+    UnknownMember = "unknown-member", 404, Failed, "No such member";
+    /// The node that is to be departed answers.
+    MemberAlive = "member-alive", 409, Refused, "The member is there";
+    /// A council that is not lost is not given up.
+    NotLost = "not-lost", 409, Refused, "The council is not lost";
+    /// What may cost data is done only if that is said to be accepted.
+    Unconfirmed = "unconfirmed", 409, Refused, "Not confirmed";
     /// There is no such config revision.
     UnknownRevision = "unknown-revision", 404, Failed, "No such revision";
     /// There is no plan of that name or at that path.

@@ -24,9 +24,11 @@ pub use config::{
 };
 pub use event::{Event, EventKind};
 pub use file::{File, FileApplied, FileHistory, FileRevision, Files};
-pub use group::{Council, DesiredView, Group, GroupMember, Groups, Holder, MemberServiceState};
+pub use group::{
+    Council, DesiredView, Group, GroupMember, Groups, Holder, MemberServiceState, RecoverRequest, Recovery,
+};
 pub use log::{LogLine, LogStream, LogsRequest};
-pub use node::{Member, MemberState, Members, Node};
+pub use node::{DepartRequest, Departed, Member, MemberState, Members, Node};
 pub use release::{Release, ReleaseAdded, ReleaseFile, Releases, ReleasesRemoved};
 pub use ring::{KeyInstall, KeyOrder, KeyShown, KeyText, KeysChanged, NodeKeys, RingKeys};
 pub use rollout::{

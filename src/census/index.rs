@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::{BlobRef, FileName, GroupId, NodeId, Seat, Term};
 use crate::records::value::{
-    self, ConfigRevision, CouncilFacts, Desired, DesiredOptions, DesiredRelease, FileContent, FileRevision,
+    self, ConfigRevision, CouncilFacts, Departure, Desired, DesiredOptions, DesiredRelease, FileContent, FileRevision,
     MemberStatus, NodeFacts, Order, Rollout, RolloutOptions, SeatHolder, ValueError,
 };
 use crate::records::{Key, Kind, Record, Stamp};
@@ -24,6 +24,8 @@ pub struct Census {
     /// What nodes say of themselves that the ring does not know yet: a record may outrun the membership.
     pub(super) facts: BTreeMap<NodeId, Arc<NodeFacts>>,
     pub(super) groups: BTreeMap<GroupId, GroupEntry>,
+    /// Who is gone for good.
+    pub(super) departed: BTreeMap<NodeId, Departure>,
     /// The groups that a node is a member of: what has to be rebuilt when the node changes.
     memberships: BTreeMap<NodeId, BTreeSet<GroupId>>,
     views: BTreeMap<GroupId, Arc<GroupView>>,
@@ -131,6 +133,7 @@ impl Census {
             nodes: BTreeMap::new(),
             facts: BTreeMap::new(),
             groups: BTreeMap::new(),
+            departed: BTreeMap::new(),
             memberships: BTreeMap::new(),
             views: BTreeMap::new(),
             watched: BTreeSet::new(),
@@ -143,9 +146,10 @@ impl Census {
     pub fn set_node(&mut self, id: NodeId, address: SocketAddr, liveness: Liveness) {
         let facts = self.facts.get(&id).cloned().unwrap_or_default();
         let liveness = match liveness {
+            _ if self.departed.contains_key(&id) => Liveness::Departed,
             // It said goodbye before it fell silent: that silence is not a death.
             Liveness::Down | Liveness::Suspect if facts.left => Liveness::Left,
-            Liveness::Alive | Liveness::Suspect | Liveness::Down | Liveness::Left => liveness,
+            Liveness::Alive | Liveness::Suspect | Liveness::Down | Liveness::Left | Liveness::Departed => liveness,
         };
         let view = NodeView { id, address, liveness, facts };
         if self.nodes.get(&id) != Some(&view) {
@@ -201,6 +205,10 @@ impl Census {
                 let order: Option<Order> = value::decode(record).map_err(unreadable)?;
                 self.change(&group, |entry| entry.order = order.map(|order| (record.stamp, order)));
             }
+            Kind::Departed(id) => {
+                let departure: Option<Departure> = value::decode(record).map_err(unreadable)?;
+                self.set_departure(id, departure);
+            }
             Kind::Rollout(group) => {
                 let rollout: Option<Rollout> = value::decode(record).map_err(unreadable)?;
                 self.change(&group, |entry| entry.rollout = rollout.map(|rollout| (record.stamp, Arc::new(rollout))));
@@ -231,6 +239,7 @@ impl Census {
             Kind::Options(group) => self.change(&group, |entry| entry.options = None),
             Kind::Release(group) => self.change(&group, |entry| entry.release = None),
             Kind::Order(group) => self.change(&group, |entry| entry.order = None),
+            Kind::Departed(id) => self.set_departure(id, None),
             Kind::Rollout(group) => self.change(&group, |entry| entry.rollout = None),
             Kind::Seat(group, seat) => self.change(&group, |entry| entry.set_seat(seat, None)),
             Kind::Council(group) => self.change(&group, |entry| entry.council = None),
@@ -494,7 +503,7 @@ impl Census {
         self.dirty.entry(group.clone()).or_default();
     }
 
-    fn touch_node(&mut self, id: NodeId) {
+    pub(super) fn touch_node(&mut self, id: NodeId) {
         self.nodes_changed = true;
         for group in self.memberships.get(&id).into_iter().flatten() {
             self.dirty.entry(group.clone()).or_default().insert(id);

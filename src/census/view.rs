@@ -26,6 +26,8 @@ pub enum Liveness {
     Down,
     /// It left in good order.
     Left,
+    /// It is gone for good, as a person said.
+    Departed,
 }
 
 /// A node of the ring.

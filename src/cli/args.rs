@@ -83,6 +83,10 @@ pub(super) enum Command {
     Explain(ExplainArgs),
     /// Stop the services of this node, leave the ring and end the supervisor
     Shutdown(ShutdownArgs),
+    /// Say that a node is gone for good: it counts for nothing any more, and is not let in
+    Depart(DepartArgs),
+    /// Let a node back in that was said to be gone for good
+    Undepart(UndepartArgs),
     /// Run a whole ring on this machine, to try a plan
     Dev(DevArgs),
     /// Write plans
@@ -179,6 +183,37 @@ pub(super) struct StatusArgs {
 pub(super) enum GroupCommand {
     /// Show a group: members, health, leader and term, council, config
     Show(GroupArgs),
+    /// Give up a council of which a majority is lost for good
+    Recover(RecoverArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RecoverArgs {
+    /// Which group, such as redis.default
+    #[arg(value_name = "GROUP")]
+    pub group: GroupId,
+    /// The lost voters are off for good: if they are not, two members will lead
+    #[arg(long = "accept-split-brain-risk", alias = "yes")]
+    pub yes: bool,
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DepartArgs {
+    /// Which node: its id or the beginning of it, its address, or its host name
+    #[arg(value_name = "NODE")]
+    pub node: String,
+    /// Although it answers
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UndepartArgs {
+    /// Which node: its id or the beginning of it, its address, or its host name
+    #[arg(value_name = "NODE")]
+    pub node: String,
 }
 
 #[derive(Debug, Args)]

@@ -10,15 +10,22 @@ use super::out::{Out, Tone, health_tone, health_word, state_tone};
 use super::table::{Cell, Table};
 use crate::api::ExitStatus;
 use crate::api::client::Client;
-use crate::api::shape::{HookReport, Service, Services, Target, Time};
+use crate::api::shape::{HookReport, Node, Service, Services, Target, Time};
 use crate::base::Wall;
 use crate::records::value::Topology;
+
+/// From this local health on a person is told; below, one late timer may have been it.
+const UNWELL: u8 = 3;
 
 pub(super) async fn status(client: &Client, out: &mut Out<'_>, args: &StatusArgs) -> Outcome {
     match &args.service {
         None => {
             let services = client.services().await?;
-            out.result(&services, |out| list(&services, now(), out))?;
+            let node = client.node().await?;
+            out.result(&services, |out| {
+                list(&services, now(), out)?;
+                about(&node, out)
+            })?;
         }
         Some(name) => {
             let service = match client.service(name).await {
@@ -56,6 +63,26 @@ fn list(services: &Services, now: Wall, out: &mut Out<'_>) -> io::Result<()> {
         ]);
     }
     table.print(out)
+}
+
+/// What a person should know of this node itself.
+fn about(node: &Node, out: &mut Out<'_>) -> io::Result<()> {
+    if let Some(by) = &node.banned_by {
+        let text = format!("this node is not let into its ring: {by} says that it is gone for good");
+        let text = out.paint(Tone::Bad, &text);
+        out.line(text)?;
+        out.line(format_args!("to let it in, on a member: sup undepart {}", node.node_id.short()))?;
+    }
+    if node.local_health >= UNWELL {
+        let text = format!(
+            "this node does not keep up (local health {} of 8): it is starved or was paused, and waits longer before it \
+             doubts others",
+            node.local_health
+        );
+        let text = out.paint(Tone::Uneasy, &text);
+        out.line(text)?;
+    }
+    Ok(())
 }
 
 fn one(service: &Service, now: Wall, out: &mut Out<'_>) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! Commands against a fake supervisor: what is printed, how it ends, and that help stays as it is.
 
+mod lost;
+
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
@@ -562,6 +564,8 @@ Commands:
   wait      Wait for a group to reach a condition
   explain   Say why a service is not up, who leads a group and why, why a rollout stands still
   shutdown  Stop the services of this node, leave the ring and end the supervisor
+  depart    Say that a node is gone for good: it counts for nothing any more, and is not let in
+  undepart  Let a node back in that was said to be gone for good
   dev       Run a whole ring on this machine, to try a plan
   plan      Write plans
   release   Look after the releases of this node
@@ -619,6 +623,9 @@ fn the_usage_of_each_command_is_what_it_was() {
         (&["wait"], "sup wait [OPTIONS] --for <CONDITION> <GROUP>"),
         (&["explain"], "sup explain [OPTIONS] <SVC|GROUP>"),
         (&["shutdown"], "sup shutdown [OPTIONS]"),
+        (&["group", "recover"], "sup group recover [OPTIONS] <GROUP>"),
+        (&["depart"], "sup depart [OPTIONS] <NODE>"),
+        (&["undepart"], "sup undepart [OPTIONS] <NODE>"),
         (&["dev"], "sup dev [OPTIONS] [DIR]"),
         (&["plan", "check"], "sup plan check [OPTIONS] [DIR]"),
         (&["plan", "render"], "sup plan render [OPTIONS] [DIR]"),

@@ -77,4 +77,6 @@ pub enum LostWhy {
     NotEligible,
     /// The council that granted it is replaced.
     CouncilReplaced,
+    /// A holder by another council, which has given way to this one's, had a higher term: the seat is taken anew.
+    Outdated,
 }

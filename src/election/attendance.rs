@@ -9,6 +9,8 @@ use super::view::View;
 /// Whether somebody is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Presence {
+    /// It is gone for good, as a person said.
+    Gone,
     /// It said goodbye.
     Departed,
     /// It does not answer, or nothing is known of it: a node that was just started has not heard of everybody.
@@ -31,8 +33,10 @@ impl Attendance {
         let others = view.members.keys().chain(&view.departed).chain(voters);
         for id in others.copied() {
             let known = self.since.get(&id).map(|(presence, _)| *presence);
-            let presence = if id == me || view.is_alive(id) {
+            let presence = if id == me || (view.is_alive(id) && !view.gone.contains(&id)) {
                 Presence::Alive
+            } else if view.gone.contains(&id) {
+                Presence::Gone
             } else if view.departed.contains(&id) || (known == Some(Presence::Departed) && !shown(id)) {
                 // Who departed is forgotten by the ring some day, and is gone all the same.
                 Presence::Departed
@@ -100,6 +104,16 @@ mod tests {
         let mut attendance = Attendance::default();
         attendance.see(Mono(1), ME, &View::default(), &[OTHER]);
         assert_eq!(attendance.of(OTHER), (Presence::Silent, Mono(1)));
+    }
+
+    #[test]
+    fn who_is_gone_for_good_is_so_whatever_the_ring_shows_until_it_is_taken_back() {
+        let mut attendance = Attendance::default();
+        let gone = View { gone: [OTHER].into(), ..view(true) };
+        attendance.see(Mono(1), ME, &gone, &[OTHER]);
+        assert_eq!(attendance.of(OTHER), (Presence::Gone, Mono(1)));
+        attendance.see(Mono(2), ME, &view(true), &[OTHER]);
+        assert_eq!(attendance.of(OTHER), (Presence::Alive, Mono(2)));
     }
 
     #[test]

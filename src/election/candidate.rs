@@ -106,6 +106,11 @@ impl Canvass {
         }
     }
 
+    /// Whether every voter has answered.
+    pub(super) fn has_heard_all(&self, council: &Council) -> bool {
+        council.voters.iter().all(|voter| self.answers.contains_key(voter))
+    }
+
     /// When a majority may be willing, by what each voter said; who did not answer may be from `silent` on.
     pub(super) fn next_chance(&self, council: &Council, silent: Mono) -> Mono {
         let when = |voter: &NodeId| self.answers.get(voter).copied().unwrap_or(silent);

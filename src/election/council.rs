@@ -13,6 +13,11 @@ pub const SUPERSEDED_MAX: usize = 16;
 /// The version of a council that was founded and not changed since.
 pub(super) const FIRST: (Term, u64) = (Term(0), 0);
 
+/// How far the terms of a council that took the place of a lost one are ahead of all that were heard of. Each term that
+/// the lost one may have used since takes an election of some milliseconds at least: a million of them, hours of nothing
+/// else.
+pub(super) const RECOVERY_STEP: u64 = 1_000_000;
+
 /// Which genesis a council stems from: two councils of one genesis are versions of each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -98,12 +103,14 @@ impl Proposal {
     /// The council that it becomes when all of its voters have accepted it.
     #[must_use]
     pub fn confirmed(&self) -> Council {
+        // Only a recovery is numbered so: see `recover`.
+        let floor = if self.ballot.attempt >= RECOVERY_STEP { Term(self.ballot.attempt) } else { Term(0) };
         Council {
             genesis: self.genesis(),
-            version: FIRST,
+            version: (floor, 0),
             voters: self.voters.clone(),
             superseded: self.superseded.clone(),
-            floor: Term(0),
+            floor,
         }
     }
 
@@ -139,6 +146,12 @@ impl Council {
         self.superseded.contains(&genesis)
     }
 
+    /// Whether it took the place of a lost one, and was not changed since.
+    #[must_use]
+    pub fn is_recovered(&self) -> bool {
+        self.version.0.0 >= RECOVERY_STEP && self.version.1 == 0
+    }
+
     /// Whether it is within the limits, and orderly.
     #[must_use]
     pub fn is_well_formed(&self) -> bool {
@@ -148,17 +161,23 @@ impl Council {
     /// What is told of it to those who do not vote.
     #[must_use]
     pub fn facts(&self) -> CouncilFacts {
-        CouncilFacts { genesis: self.genesis.0, version: self.version, voters: self.voters.clone(), floor: self.floor }
+        CouncilFacts {
+            genesis: self.genesis.0,
+            version: self.version,
+            voters: self.voters.clone(),
+            floor: self.floor,
+            superseded: self.superseded.iter().map(|genesis| genesis.0).collect(),
+        }
     }
 
-    /// The council that was published. What it superseded is not told to those who do not vote.
+    /// The council that was published.
     #[must_use]
     pub fn from_facts(facts: &CouncilFacts) -> Self {
         Self {
             genesis: GenesisId(facts.genesis),
             version: facts.version,
             voters: facts.voters.clone(),
-            superseded: Vec::new(),
+            superseded: facts.superseded.iter().copied().map(GenesisId).collect(),
             floor: facts.floor,
         }
     }
@@ -172,8 +191,10 @@ impl Council {
         if theirs == self.genesis {
             return self.version > published.version;
         }
-        self.supersedes(theirs)
-            || self.voters.len() > published.voters.len()
+        if self.supersedes(theirs) || published.superseded.contains(&self.genesis.0) {
+            return self.supersedes(theirs);
+        }
+        self.voters.len() > published.voters.len()
             || (self.voters.len() == published.voters.len() && self.genesis < theirs)
     }
 }
@@ -244,6 +265,19 @@ mod tests {
         assert!(!remembers.is_well_formed());
         let twice = Council { voters: vec![NodeId::from_u128(1); 2], ..council(1, 3) };
         assert!(!twice.is_well_formed(), "one node voting twice would be a majority of its own");
+    }
+
+    #[test]
+    fn a_council_that_took_the_place_of_a_larger_one_precedes_it() {
+        let lost = council(1, 5);
+        let ballot = Ballot { attempt: RECOVERY_STEP, proposer: NodeId::from_u128(1) };
+        let found = Proposal { ballot, voters: ids(1), superseded: vec![lost.genesis] }.confirmed();
+        assert!(found.precedes(&lost.facts()) && !lost.precedes(&found.facts()));
+        assert!(found.is_recovered() && found.floor == Term(RECOVERY_STEP) && found.version == (found.floor, 0));
+        assert_eq!(Council::from_facts(&found.facts()), found);
+        let ballot = Ballot { attempt: RECOVERY_STEP - 1, ..ballot };
+        let usual = Proposal { ballot, voters: ids(1), superseded: vec![] }.confirmed();
+        assert!(!usual.is_recovered() && usual.floor == Term(0) && usual.version == FIRST);
     }
 
     #[test]

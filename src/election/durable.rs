@@ -10,8 +10,10 @@ use crate::base::{GroupId, Seat};
 use super::genesis::Charter;
 use super::voter::{Promise, SEATS_MAX};
 
-/// The version of the blob that this program writes, and the only one that it reads.
-const VERSION: u8 = 2;
+/// The version of the blob that this program writes.
+const VERSION: u8 = 3;
+/// The version before, which lacks the last list: that of councils that were left.
+const WITHOUT_LEFT: u8 = 2;
 
 /// What was stored of an election cannot be read. This node has to stay out of it: without its promises, its vote could
 /// seat a second holder.
@@ -76,9 +78,16 @@ impl Durable {
     pub(super) fn decode(group: &GroupId, bytes: &[u8]) -> Result<Self, ElectionError> {
         let damaged = |source| ElectionError::Damaged { group: group.clone(), source };
         let (version, rest) = bytes.split_first().ok_or_else(|| damaged(Damage::Empty))?;
-        if *version != VERSION {
-            return Err(ElectionError::Version { group: group.clone(), found: *version });
-        }
+        let completed: Vec<u8>;
+        let rest = match *version {
+            VERSION => rest,
+            WITHOUT_LEFT => {
+                // An empty list is one zero.
+                completed = rest.iter().copied().chain([0]).collect();
+                &completed
+            }
+            _ => return Err(ElectionError::Version { group: group.clone(), found: *version }),
+        };
         let (durable, left): (Self, &[u8]) =
             postcard::take_from_bytes(rest).map_err(|error| damaged(Damage::Decode(error)))?;
         if !left.is_empty() {
@@ -119,6 +128,14 @@ mod tests {
     #[test]
     fn what_is_stored_reads_back() {
         assert_eq!(Durable::decode(&group(), &sample(3).encode()), Ok(sample(3)));
+    }
+
+    #[test]
+    fn what_the_version_before_stored_reads_as_if_no_council_had_been_left() {
+        let mut bytes = sample(3).encode().to_vec();
+        assert_eq!(bytes.pop(), Some(0), "the last list is the one that was added");
+        bytes[0] = WITHOUT_LEFT;
+        assert_eq!(Durable::decode(&group(), &bytes), Ok(sample(3)));
     }
 
     #[test]

@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::base::{Mono, NodeId};
 
 use super::action::ElectionAction;
-use super::council::{Ballot, Council, CouncilId, FIRST, GenesisId, Proposal, choose_voters, majority};
+use super::council::{Ballot, Council, CouncilId, FIRST, GenesisId, Proposal, SUPERSEDED_MAX, choose_voters, majority};
 use super::disk::Tellable;
 use super::genesis::{Answer, Bid, Yielded};
-use super::machine::{Election, Standing};
+use super::machine::{Election, Heard, Standing};
 use super::message::ElectionMessage;
 
 /// What is under way. None of it has to survive a restart.
@@ -31,6 +31,8 @@ pub(super) struct Founding {
     defunct: BTreeSet<(GenesisId, NodeId)>,
     /// A council that this node had to give up, which some may still follow.
     dead: Option<GenesisId>,
+    /// The council that is given up, because a person said so: another one is proposed beside it.
+    recovers: Option<GenesisId>,
     /// The council that was published last, and when it may be published again.
     told: Option<(CouncilId, Mono)>,
 }
@@ -62,7 +64,7 @@ impl Election {
 
     pub(super) fn founding_deadline(&self) -> Option<Mono> {
         let founding = &self.founding;
-        if self.charter.council.is_some() {
+        if self.charter.council.is_some() && self.given_up().is_none() {
             // While a write is under way or fails nothing can be told: its end is what is waited for, not a time.
             let may_tell = self.disk.tellable() == Tellable::Now && self.publishes_council();
             return may_tell.then_some(founding.told).flatten().map(|(_, again_at)| again_at);
@@ -88,7 +90,23 @@ impl Election {
         }
     }
 
+    /// The council that is being given up.
+    pub(super) fn given_up(&self) -> Option<&Council> {
+        self.charter.council.as_ref().filter(|council| self.founding.recovers == Some(council.genesis))
+    }
+
+    pub(super) fn begin_recovery(&mut self, now: Mono, lost: GenesisId) {
+        if self.founding.recovers != Some(lost) {
+            self.founding.recovers = Some(lost);
+            self.founding.bid = None;
+            self.founding.propose_at = Some(now);
+        }
+    }
+
     fn may_propose(&self, alive: &[NodeId]) -> bool {
+        if self.given_up().is_some() {
+            return self.config.rules.is_some() && self.view.ready && !alive.is_empty();
+        }
         self.charter.council.is_none()
             && self.config.rules.is_some()
             && self.standing == Standing::Stands
@@ -126,7 +144,7 @@ impl Election {
     }
 
     pub(super) fn pursue_council(&mut self, now: Mono) {
-        if self.charter.council.is_some() {
+        if self.charter.council.is_some() && self.given_up().is_none() {
             self.publish_council(now);
             return;
         }
@@ -158,11 +176,14 @@ impl Election {
             self.founding.propose_at = Some(until);
             return;
         }
-        let attempt = self.charter.attempted.max(self.founding.attempt).saturating_add(1);
+        let heard = self.charter.attempted.max(self.founding.attempt);
+        let lost = self.given_up().cloned();
+        let attempt = lost.as_ref().map_or(heard.saturating_add(1), |lost| self.recovery_attempt(lost, heard));
         self.charter.attempted = attempt;
         self.persist();
         let voters = choose_voters(&alive, rules.council_size);
-        let superseded = self.founding.dead.into_iter().collect();
+        let given_up = lost.iter().flat_map(|lost| [lost.genesis].into_iter().chain(lost.superseded.iter().copied()));
+        let superseded = given_up.chain(self.founding.dead).take(SUPERSEDED_MAX).collect();
         let proposal = Proposal { ballot: Ballot { attempt, proposer: me }, voters, superseded };
         self.founding.bid = Some(Bid::new(proposal, now, now));
         self.tell_bid(now);
@@ -267,7 +288,7 @@ impl Election {
     }
 
     fn take_acceptance(&mut self, now: Mono, from: NodeId, ballot: Ballot) {
-        if let Some(council) = self.council().cloned() {
+        if let Some(council) = self.council().filter(|_| self.given_up().is_none()).cloned() {
             self.send_stored(from, ElectionMessage::Confirm(council));
             return;
         }
@@ -283,6 +304,7 @@ impl Election {
             return;
         }
         self.council_since = now;
+        self.council_heard = Heard::Yes;
         self.stewardship.restart();
         self.persist();
         self.restart_stands();
@@ -372,6 +394,7 @@ impl Election {
         self.founding.propose_at = None;
         self.founding.defunct.clear();
         self.council_since = now;
+        self.council_heard = Heard::Yes;
         self.stewardship.restart();
         self.persist();
         if before == Some(council.genesis) {

@@ -16,10 +16,21 @@ use serde::{Deserialize, Serialize};
 use crate::base::{Mono, NodeId};
 
 use super::change::Amendment;
-use super::council::{Ballot, Council, FIRST, GenesisId, Proposal, SUPERSEDED_MAX, majority};
+use super::council::{Ballot, Council, CouncilId, FIRST, GenesisId, Proposal, SUPERSEDED_MAX, majority};
 
 /// Most proposals that a node promises never to confirm, before it knows a council.
 pub(super) const ABANDONED_MAX: usize = 32;
+
+/// Most councils that a node keeps in mind after it followed another genesis.
+const LEFT_MAX: usize = 8;
+
+/// A council that this node voted in before it met one of another genesis that precedes it. Should it follow that genesis
+/// again, it goes on exactly where it was: it accepted what it accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Left {
+    council: CouncilId,
+    amendment: Option<Amendment>,
+}
 
 /// What a node stores of its group's council.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -34,6 +45,8 @@ pub(super) struct Charter {
     pub(super) abandoned: BTreeSet<GenesisId>,
     /// The highest attempt that it used itself.
     pub(super) attempted: u64,
+    /// The councils that it voted in and left for others of another genesis, the latest last.
+    pub(super) left: Vec<Left>,
 }
 
 /// What a node says to a proposal.
@@ -73,6 +86,7 @@ impl Charter {
             && self.accepted.as_ref().is_none_or(Proposal::is_well_formed)
             && self.amendment.as_ref().is_none_or(|amendment| amendment.council.is_well_formed())
             && self.abandoned.len() <= ABANDONED_MAX
+            && self.left.len() <= LEFT_MAX
     }
 
     /// Answers a proposal.
@@ -104,7 +118,11 @@ impl Charter {
 
     /// Answers who wants `rival` abandoned.
     pub(super) fn abandon(&mut self, by: Ballot, rival: Ballot) -> Yielded {
-        if let Some(council) = &self.council {
+        // One that is about to be superseded by what it accepted protects nothing.
+        let stands = |council: &&Council| {
+            self.accepted.as_ref().is_none_or(|accepted| !accepted.superseded.contains(&council.genesis))
+        };
+        if let Some(council) = self.council.as_ref().filter(stands) {
             return Yielded::Council(council.clone());
         }
         if by <= rival {
@@ -127,11 +145,24 @@ impl Charter {
         if !council.is_well_formed() || self.abandoned.contains(&council.genesis) {
             return false;
         }
+        let was_left = self.left.iter().find(|left| left.council.genesis == council.genesis);
+        if was_left.is_some_and(|left| council.version < left.council.version) {
+            return false;
+        }
         let allowed = match (&self.council, &self.accepted) {
             (Some(known), _) if known.genesis == council.genesis => council.version > known.version,
             (Some(known), _) if council.supersedes(known.genesis) => true,
-            // Neither concerns this node's vote: it follows what the ring says.
-            (Some(known), _) => !known.contains(me) && !council.contains(me),
+            (Some(known), _) if known.supersedes(council.genesis) => false,
+            // Of one ring: as they were founded, each with the acceptance of all of its voters, they cannot both stand.
+            (Some(known), _)
+                if known.version == FIRST && council.version == FIRST && shares_a_voter(known, council) =>
+            {
+                false
+            }
+            // Two geneses met: all follow the one that precedes the other. Before that, two held the same seats, one by
+            // each; from now on this node lends to nobody by the one that it leaves, whose leases thus run out. Where
+            // neither concerns this node's vote it follows what the ring says.
+            (Some(known), _) => (!known.contains(me) && !council.contains(me)) || council.precedes(&known.facts()),
             // A voter has accepted every council that it is in. If it accepted another since, that one superseded it.
             (None, Some(accepted)) if council.contains(me) => {
                 accepted.genesis() == council.genesis || council.supersedes(accepted.genesis())
@@ -141,12 +172,26 @@ impl Charter {
             (None, None) => !council.contains(me) || council.version > FIRST,
         };
         if allowed {
-            self.council = Some(council.clone());
-            self.accepted = None;
-            self.amendment = None;
-            self.abandoned.clear();
+            self.follow(me, council);
         }
         allowed
+    }
+
+    fn follow(&mut self, me: NodeId, council: &Council) {
+        let amendment = self.amendment.take();
+        if let Some(known) = self.council.take().filter(|known| known.genesis != council.genesis && known.contains(me))
+        {
+            if self.left.len() >= LEFT_MAX {
+                self.left.remove(0);
+            }
+            self.left.push(Left { council: known.id(), amendment });
+        }
+        if let Some(at) = self.left.iter().position(|left| left.council.genesis == council.genesis) {
+            self.amendment = self.left.remove(at).amendment.filter(|amendment| amendment.base == council.id());
+        }
+        self.council = Some(council.clone());
+        self.accepted = None;
+        self.abandoned.clear();
     }
 
     /// Forgets a council that a majority of its voters promised never to confirm.
@@ -157,6 +202,10 @@ impl Charter {
             self.abandoned.insert(council.genesis);
         }
     }
+}
+
+fn shares_a_voter(one: &Council, other: &Council) -> bool {
+    one.voters.iter().any(|voter| other.contains(*voter))
 }
 
 /// A proposal of this node, under way.

@@ -53,6 +53,8 @@ pub struct Election {
     pub(super) stewardship: Stewardship,
     /// Since when this node knows its council, at the latest: since it was started, if it knew it before.
     pub(super) council_since: Mono,
+    /// Whether anybody agreed with that council since this node was started.
+    pub(super) council_heard: Heard,
     pub(super) stands: Stands,
     pub(super) standing: Standing,
     pub(super) disk: Disk,
@@ -65,6 +67,14 @@ pub struct Election {
     waiting: Vec<(u64, ElectionMessage)>,
     actions: Vec<ElectionAction>,
     told: ElectionStatus,
+}
+
+/// Whether others go by the council that this node had stored when it was started. While it was away another one may have
+/// taken its place, given up by a person for lost; so before its first claim it hears everybody out who votes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Heard {
+    Not,
+    Yes,
 }
 
 /// Whether this node stands for seats at all.
@@ -105,6 +115,7 @@ impl Election {
             founding: Founding::default(),
             stewardship: Stewardship::default(),
             council_since: now.mono,
+            council_heard: Heard::Not,
             stands: Stands::new(),
             standing: Standing::Stands,
             disk: Disk::default(),
@@ -125,7 +136,8 @@ impl Election {
     #[must_use]
     pub fn news(&self, head: &View, members: impl Iterator<Item = (NodeId, Attends)>) -> News {
         // Who withdrew waits for the next view, whatever it shows, and so does who founds a council.
-        if self.standing != Standing::Stands || self.charter.council.is_none() || !self.view.has_head(head) {
+        let founds = self.charter.council.is_none() || self.given_up().is_some();
+        if self.standing != Standing::Stands || founds || !self.view.has_head(head) {
             return News::Matters;
         }
         members.map(|(node, attends)| self.view.news(node, attends)).max().unwrap_or(News::Nothing)
@@ -151,6 +163,7 @@ impl Election {
         self.see_members(now);
         self.hear_published_holders();
         self.leave_lost_seats(now);
+        self.leave_outdated_terms(now);
         if prospects_changed {
             self.hurry_all(now);
         }
@@ -383,7 +396,7 @@ impl Election {
             stand.hear(holder.term);
             match stand.seated().map(|seated| seated.lease.holding.term) {
                 // What was published is older, or lost.
-                Some(term) if holder.node != Some(me) || holder.term != term => {
+                Some(term) if holder.term < term => {
                     self.act(ElectionAction::Publish { seat, holder: SeatHolder { node: Some(me), term } });
                 }
                 // It speaks of a holding that ended when this node crashed.
@@ -415,6 +428,29 @@ impl Election {
         }
     }
 
+    /// Somebody else is said to hold, or to have held, a seat of this node in its term or a higher one: by the council of
+    /// another genesis that was met, and which of the two gives way is found out meanwhile. Whoever goes by terms takes
+    /// that one for the newer holder; so the seat is given back, and taken in a higher term if this council goes on.
+    fn leave_outdated_terms(&mut self, now: Mono) {
+        let me = self.config.me;
+        let outdated = |(seat, stand): (&Seat, &super::candidate::Stand)| {
+            let held = stand.seated()?.lease.holding.term;
+            let holder = self.view.published.get(seat)?;
+            // A term that this node gave back it never holds again: even a vacancy in it is somebody else's.
+            let is_other = holder.term == held && holder.node != Some(me);
+            (is_other || holder.term > held).then(|| seat.clone())
+        };
+        let seats: Vec<Seat> = self.stands.iter().filter_map(outdated).collect();
+        for seat in seats {
+            self.give_back(now, &seat, LostWhy::Outdated);
+            // Both do so: were they to take it again at once, they would outdo each other until the councils are one.
+            let rest = self.config.ttl / 4 + self.jitter(self.config.ttl / 4);
+            if let Some(stand) = self.stands.get_mut(&seat) {
+                stand.rests_until = now + rest;
+            }
+        }
+    }
+
     fn seat_status(&self, seat: &Seat) -> SeatStatus {
         let stand = self.stands.get(seat);
         if stand.is_some_and(|stand| stand.seated().is_some()) {
@@ -425,6 +461,9 @@ impl Election {
             let (alive, silent) = (self.view.alive(me), self.view.silent(me));
             return status::without_council(alive.len(), self.min_members(), self.founders(), &silent);
         };
+        if self.given_up().is_some() {
+            return status::running("the council is given up, and another one is being formed");
+        }
         let holder = self.view.published.get(seat).and_then(|holder| holder.node);
         if holder.is_some_and(|node| node != me && self.view.is_alive(node)) {
             return status::finished();

@@ -14,7 +14,7 @@ use super::candidate::{
 use super::change::Minutes;
 use super::council::Council;
 use super::holder::{Lease, renewal};
-use super::machine::{Election, Standing};
+use super::machine::{Election, Heard, Standing};
 use super::message::{Claimant, ElectionMessage, Holding, Refusal};
 use super::voter::millis;
 
@@ -57,7 +57,7 @@ impl Election {
                 Some(_) if at <= now => self.canvass(now, seat),
                 Some(_) => {}
             },
-            Phase::Canvassing(canvass) if canvass.ends <= now => self.canvass_lost(now, seat, &canvass),
+            Phase::Canvassing(canvass) if canvass.ends <= now => self.canvass_over(now, seat, &canvass),
             Phase::Claiming(claiming) if claiming.ends <= now => self.claim_lost(now, seat, &claiming),
             Phase::Claiming(claiming) if claiming.repeat_at <= now => self.claim(now, seat, claiming),
             Phase::Holding(seated) if seated.renew_at <= now => self.renew(now, seat, seated),
@@ -178,8 +178,18 @@ impl Election {
         let canvass = canvass.clone();
         match canvass.outcome(&council) {
             Outcome::Open => {}
+            Outcome::Won if self.council_heard == Heard::Not && !canvass.has_heard_all(&council) => {}
             Outcome::Won => self.begin_claim(now, seat, canvass.term),
             Outcome::Lost => self.canvass_lost(now, seat, &canvass),
+        }
+    }
+
+    /// Its time is up.
+    fn canvass_over(&mut self, now: Mono, seat: &Seat, canvass: &Canvass) {
+        let Some(council) = self.council() else { return };
+        match canvass.outcome(council) {
+            Outcome::Won => self.begin_claim(now, seat, canvass.term),
+            Outcome::Open | Outcome::Lost => self.canvass_lost(now, seat, canvass),
         }
     }
 
@@ -280,6 +290,7 @@ impl Election {
                 stand.phase = Phase::Holding(Seated { lease, until, renew_at: now + renewal(ttl) });
                 stand.losses = 0;
                 stand.farewell = None;
+                self.council_heard = Heard::Yes;
                 self.act(ElectionAction::Held { seat: seat.clone(), term, until });
                 self.act(ElectionAction::Publish { seat: seat.clone(), holder: SeatHolder { node: Some(me), term } });
             }

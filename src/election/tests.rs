@@ -1,6 +1,8 @@
 //! Elections of a few nodes on virtual time, with everything that goes wrong.
 
 mod councils;
+mod geneses;
+mod recovery;
 mod world;
 
 use rand::RngExt;

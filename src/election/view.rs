@@ -60,6 +60,8 @@ pub struct View {
     pub members: BTreeMap<NodeId, Candidacy>,
     /// Who said goodbye, and is not back.
     pub departed: BTreeSet<NodeId>,
+    /// Who is gone for good, as a person said, member of the group or not.
+    pub gone: BTreeSet<NodeId>,
     /// The seats that it has, from its topology, its strategy and the locks that were asked for.
     pub seats: BTreeSet<Seat>,
     /// Whether this node has joined and synced, or given up waiting for it: only then may it propose a council, lest
@@ -85,6 +87,7 @@ impl View {
         self.ready == head.ready
             && self.published == head.published
             && self.published_council == head.published_council
+            && self.gone == head.gone
             && seats.eq(&head.seats)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::base::{Mono, NodeId, Seat, Term};
 
 use super::council::CouncilId;
-use super::machine::Election;
+use super::machine::{Election, Heard};
 use super::message::{Claimant, ElectionMessage, Holding, Refusal};
 use super::voter::{Ask, Granted};
 
@@ -23,11 +23,13 @@ impl Election {
         let answer = if self.disk.is_failing() {
             Err(Refusal::CannotStore)
         } else {
-            // The rules borrow all but the voter, which changes.
-            let mut voter = std::mem::take(&mut self.voter);
-            let answer = voter.canvassed(now, &self.rules(), &ask, term);
-            self.voter = voter;
-            answer
+            self.recovered_just_now(now).and_then(|()| {
+                // The rules borrow all but the voter, which changes.
+                let mut voter = std::mem::take(&mut self.voter);
+                let answer = voter.canvassed(now, &self.rules(), &ask, term);
+                self.voter = voter;
+                answer
+            })
         };
         match answer {
             Ok(()) => self.send(from, ElectionMessage::Willing { seat, round }),
@@ -50,11 +52,20 @@ impl Election {
             return;
         }
         let ask = Ask { seat: &seat, claimant: from, council, suitability };
+        if let Err(reason) = self.recovered_just_now(now) {
+            self.refuse(from, seat, round, reason);
+            return;
+        }
         let mut voter = std::mem::take(&mut self.voter);
         let answer = voter.claimed(now, &self.rules(), &ask, (holding, claimant), ttl);
         self.voter = voter;
         match answer {
             Ok(granted) => {
+                match claimant {
+                    // A majority agrees with this council, or it would not be seated.
+                    Claimant::Holder => self.council_heard = Heard::Yes,
+                    Claimant::Candidate => {}
+                }
                 match granted {
                     Granted::Promised => self.persist(),
                     Granted::Again => {}

@@ -7,7 +7,8 @@
 //!
 //! A voter that departed gives way as soon as another member can take its place, and one that is silent when it has been
 //! so for `replace-voter-after`. If nobody can, a silent voter keeps its vote: it may come back, and the others are a
-//! majority with it. Only one that said goodbye, and stayed away for as long, is struck without a successor.
+//! majority with it. Only one that said goodbye, and stayed away for as long, is struck without a successor; and one that
+//! is gone for good, as a person said, at once.
 
 use crate::base::limits::COUNCIL_MAX;
 use crate::base::{Mono, NodeId};
@@ -121,6 +122,8 @@ impl Situation<'_> {
         match presence {
             Presence::Alive => None,
             Presence::Silent if without_successor => None,
+            // Nobody waits for it, whether there is a successor or not.
+            Presence::Gone => Some(since + self.calm),
             Presence::Departed if !without_successor => Some(since + self.calm),
             Presence::Silent | Presence::Departed => Some(since + self.rules.replace_voter_after),
         }

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
-use crate::base::{FileName, GroupId, ReleaseRef, Seat};
-use crate::election::GroupRules;
+use crate::base::{FileName, GroupId, NodeId, ReleaseRef, Seat};
+use crate::election::{GroupRules, RecoverError};
 use crate::records::PutError;
 use crate::records::value::{DesiredState, FileContent, MemberStatus, NodeFacts, OrderKind, RolloutOptions};
+
+use super::departed::Force;
 
 /// Something that this node's shell asks of it.
 #[derive(Debug, Clone)]
@@ -127,6 +129,23 @@ pub enum Command {
         /// Which seat.
         seat: Seat,
     },
+    /// A member is gone for good: it counts for nothing any more, and is not let in.
+    Depart {
+        /// Which.
+        node: NodeId,
+        /// Whether it is departed although it answers.
+        force: Force,
+    },
+    /// Take a departed member back.
+    Undepart {
+        /// Which.
+        node: NodeId,
+    },
+    /// Give up a council of which a majority is lost for good, and found another one from who is there.
+    Recover {
+        /// Of which group.
+        group: GroupId,
+    },
     /// Try to join the nodes at these addresses.
     Join(Vec<SocketAddr>),
     /// Leave the ring: resign every seat, say so to all, and go on answering until the shell closes the sockets.
@@ -194,6 +213,31 @@ pub enum CommandError {
     /// This node is leaving the ring.
     #[error("this supervisor is shutting down")]
     Leaving,
+    /// There is no such member.
+    #[error("node {} is not known here", node.short())]
+    UnknownMember {
+        /// Which.
+        node: NodeId,
+    },
+    /// It answers.
+    #[error("node {} at {address} is there: it can leave by itself, and would stay out of the ring with its services running", node.short())]
+    StillThere {
+        /// Which.
+        node: NodeId,
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The council cannot, or must not, be given up.
+    #[error("the council of {group} is not given up: {why}")]
+    Recover {
+        /// Of which group.
+        group: GroupId,
+        /// Why not.
+        why: RecoverError,
+    },
+    /// This node is the one that was named.
+    #[error("a node does not depart itself")]
+    DepartsItself,
     /// This node does not hold the seat.
     #[error("this node does not hold the {seat} seat of {group}")]
     NotHolder {

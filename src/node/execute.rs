@@ -18,7 +18,7 @@ impl Node {
     pub(super) fn start(&mut self, now: Now) {
         self.show_me();
         let keys: Vec<Key> = self.records.iter().map(|record| record.key.clone()).collect();
-        self.take_changed(&keys);
+        self.take_changed(now, &keys);
         self.restore_elections(now);
         if self.joining.is_over() {
             self.become_ready(now, true);
@@ -90,7 +90,7 @@ impl Node {
         }
     }
 
-    fn inform_elections(&mut self, now: Now) {
+    pub(super) fn inform_elections(&mut self, now: Now) {
         let groups: Vec<GroupId> = self.groups.keys().cloned().collect();
         for group in groups {
             self.inform_election(now, &group);
@@ -129,6 +129,9 @@ impl Node {
             Command::SetOptions { group, options } => self.set_options(now, &group, options),
             Command::Order { group, what } => self.order(now, &group, what),
             Command::Resign { group, seat } => self.resign(now, &group, &seat),
+            Command::Recover { group } => self.recover(now, &group),
+            Command::Depart { node, force } => self.depart(now, node, force),
+            Command::Undepart { node } => self.undepart(now, node),
             Command::Join(addresses) => {
                 self.ring.join(now, &addresses);
                 Ok(Done::default())

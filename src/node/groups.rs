@@ -176,8 +176,9 @@ impl Node {
         View {
             members: BTreeMap::new(),
             departed: BTreeSet::new(),
+            gone: self.census.departed(),
             seats,
-            ready: self.joining.is_over() && !self.leaving,
+            ready: self.joining.is_over() && !self.is_out(),
             published: self.census.holders(id),
             published_council: self.census.council(id).cloned(),
         }
@@ -186,10 +187,12 @@ impl Node {
     fn candidacy(&self, node: NodeId, member: Option<&MemberView>) -> Attends {
         let Some(member) = member else { return Attends::Unknown };
         // Nobody waits for who has left; it is told of again when it is back.
-        if member.node.liveness == Liveness::Left {
-            return Attends::Left;
+        match member.node.liveness {
+            Liveness::Left => return Attends::Left,
+            Liveness::Departed if node != self.me => return Attends::Unknown,
+            Liveness::Alive | Liveness::Suspect | Liveness::Down | Liveness::Departed => {}
         }
-        let leaves = member.node.facts.left || (node == self.me && self.leaving);
+        let leaves = member.node.facts.left || (node == self.me && self.is_out());
         let present = !leaves;
         Attends::Stays(Candidacy {
             alive: member.node.liveness == Liveness::Alive,
@@ -265,11 +268,18 @@ impl Node {
     }
 
     fn publish_holder(&mut self, now: Now, id: &GroupId, seat: &Seat, holder: &SeatHolder) {
-        self.put_value(now, Key::seat(id, seat), holder, holder.term.0);
+        let key = Key::seat(id, seat);
+        // The holder by a council that gave way had a higher term: what is said of this one replaces nothing.
+        if self.records.get(&key).is_none_or(|record| record.stamp.term <= holder.term.0) {
+            self.put_value(now, key, holder, holder.term.0);
+        }
     }
 
     fn publish_council(&mut self, now: Now, id: &GroupId, council: &CouncilFacts) {
-        self.put_value(now, Key::council(id), council, council.version.0.0);
+        // Which of two councils is told is decided by the elections; one of another genesis may have had a steward of a
+        // higher term.
+        let known = self.records.get(&Key::council(id)).map_or(0, |record| record.stamp.term);
+        self.put_value(now, Key::council(id), council, known.max(council.version.0.0));
     }
 
     pub(super) fn show_election(&mut self, id: &GroupId) {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::base::{GroupId, NodeId, Now};
 use crate::records::Write;
-use crate::ring::StreamError;
+use crate::ring::{RingResponse, StreamError};
 
 use super::packet::{self, Packet, Request, Response};
 use super::{Asker, Input, Node, Note, Output};
@@ -36,6 +36,9 @@ impl Node {
         };
         match packet {
             Packet::Ring(msg) => self.ring.handle_datagram(now, from, msg),
+            // The ring tells it that it is not let in.
+            Packet::Records { from, .. } | Packet::Election { from, .. } | Packet::Rollout { from, .. }
+                if self.census.departure(from).is_some() => {}
             Packet::Records { from, msg } => self.records.handle_datagram(now, from, msg),
             Packet::Election { from, group, msg } => self.take_election_message(now, from, &group, msg),
             Packet::Rollout { from, group, msg } => self.take_rollout_message(now, from, &group, msg),
@@ -63,6 +66,9 @@ impl Node {
         };
         let response = match request {
             Request::Ring(msg) => Response::Ring(self.ring.handle_request(now, from, msg)),
+            Request::Records { from, .. } if self.census.departure(from).is_some() => {
+                Response::Ring(RingResponse::Departed)
+            }
             Request::Records { from, msg } => Response::Records(self.records.handle_request(now, from, msg)),
         };
         match packet::encode_frame(&response) {

@@ -1,6 +1,7 @@
 //! Remarks of the core for people: what happened on the ring and to the records.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::base::{FileName, GroupId, NodeId};
 use crate::rollout::RolloutNote;
@@ -46,8 +47,39 @@ pub enum Note {
         /// Where it is now.
         address: SocketAddr,
     },
+    /// A member is gone for good, as a person said.
+    MemberDeparted {
+        /// Who.
+        node: NodeId,
+    },
+    /// A member that was gone for good is taken back.
+    MemberUndeparted {
+        /// Who.
+        node: NodeId,
+    },
+    /// A departed member asks to be let in, and is not.
+    TurnedAway {
+        /// Who.
+        node: NodeId,
+        /// Where it is.
+        address: SocketAddr,
+    },
+    /// This node is not let in: a person said that it is gone for good.
+    Banned {
+        /// This node.
+        node: NodeId,
+        /// Who said so.
+        by: SocketAddr,
+    },
+    /// This node is let in again.
+    LetIn,
     /// The others took this node for dead; it told them otherwise.
     Renewed,
+    /// This node did not run for about so long; it listens before it takes others for dead.
+    StoodStill {
+        /// How late its timers were.
+        length: Duration,
+    },
     /// Another live process has this node's id, and is newer: this one must end.
     Usurped {
         /// Where the other one is.

@@ -2,7 +2,7 @@
 
 use crate::base::{NodeId, Now};
 use crate::census::{Liveness, Superseded};
-use crate::records::{RecordsAction, Write};
+use crate::records::{Kind, RecordsAction, Write};
 use crate::ring::{DownHow, Member, MemberState, RingAction, RingEvent, StreamError};
 
 use super::packet::{self, Packet, Request};
@@ -121,6 +121,26 @@ impl Node {
                 self.show_me();
                 self.note(Note::Renewed);
             }
+            RingEvent::Departed { id } => {
+                self.show_id(id);
+                self.note(Note::MemberDeparted { node: id });
+            }
+            RingEvent::Undeparted { id } => {
+                self.show_id(id);
+                self.note(Note::MemberUndeparted { node: id });
+            }
+            RingEvent::TurnedAway { id, address } => self.note(Note::TurnedAway { node: id, address }),
+            RingEvent::Banned { by } => {
+                self.banned = Some(by);
+                self.note(Note::Banned { node: self.me, by });
+                self.inform_elections(now);
+            }
+            RingEvent::LetIn => {
+                self.banned = None;
+                self.note(Note::LetIn);
+                self.inform_elections(now);
+            }
+            RingEvent::StoodStill { length } => self.note(Note::StoodStill { length }),
             RingEvent::Usurped { address, .. } => self.note(Note::Usurped { by: address }),
         }
     }
@@ -171,7 +191,7 @@ impl Node {
                 RecordsAction::Unpersist(keys) => {
                     self.persist(vec![Write::DropRecords(keys)]);
                 }
-                RecordsAction::Changed(keys) => self.take_changed(&keys),
+                RecordsAction::Changed(keys) => self.take_changed(now, &keys),
                 RecordsAction::Refused { key, from, why } => {
                     self.note(Note::RecordRefused { key: key.to_string(), from, why: why.to_string() });
                 }
@@ -182,7 +202,16 @@ impl Node {
         busy
     }
 
-    pub(super) fn take_changed(&mut self, keys: &[crate::records::Key]) {
+    pub(super) fn take_changed(&mut self, now: Now, keys: &[crate::records::Key]) {
+        self.show_changed(keys);
+        for key in keys {
+            if let Kind::Departed(node) = key.kind() {
+                self.departure_changed(now, node);
+            }
+        }
+    }
+
+    fn show_changed(&mut self, keys: &[crate::records::Key]) {
         for key in keys {
             let Some(record) = self.records.get(key) else {
                 self.census.forget(key);
@@ -219,12 +248,17 @@ impl Node {
 /// Whether other members count now than before.
 fn changes_peers(event: &RingEvent) -> bool {
     match event {
-        RingEvent::Up { .. } | RingEvent::Down { .. } | RingEvent::Left { .. } => true,
+        RingEvent::Up { .. } | RingEvent::Down { .. } | RingEvent::Left { .. } | RingEvent::Departed { .. } => true,
         RingEvent::Suspect { .. }
         | RingEvent::Refuted { .. }
         | RingEvent::Forgotten { .. }
         | RingEvent::Moved { .. }
         | RingEvent::Renewed { .. }
+        | RingEvent::StoodStill { .. }
+        | RingEvent::Undeparted { .. }
+        | RingEvent::TurnedAway { .. }
+        | RingEvent::Banned { .. }
+        | RingEvent::LetIn
         | RingEvent::Usurped { .. } => false,
     }
 }

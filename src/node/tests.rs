@@ -4,7 +4,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Command, CommandError, Done, FILES_PER_GROUP_MAX, GroupRules, Input, Node, NodeConfig, NodeEvent, Output, Restored,
+    Command, CommandError, Done, FILES_PER_GROUP_MAX, Force, GroupRules, Input, Node, NodeConfig, NodeEvent, Output,
+    Restored,
 };
 use crate::base::{FileName, GroupId, Mono, NodeId, Now, Wall};
 use crate::census::{Liveness, Standing};
@@ -284,4 +285,32 @@ fn a_failed_write_is_reported_once_until_writes_succeed_again() {
         outputs.iter().filter(|output| matches!(output, Output::Event(NodeEvent::Note(_)))).count()
     };
     assert_eq!([notes(true), notes(false), notes(false), notes(true), notes(true)], [0, 1, 0, 1, 0]);
+}
+
+#[test]
+fn a_node_departs_those_that_are_silent_and_neither_itself_nor_who_answers() {
+    let mut node = node_with(false);
+    let other = NodeId::from_u128(9);
+    let depart = |node: &mut Node, who, force| node.execute(at(1), Command::Depart { node: who, force }).0;
+    assert_eq!(depart(&mut node, NodeId::from_u128(7), Force::Yes), Err(CommandError::DepartsItself));
+    assert_eq!(depart(&mut node, other, Force::Yes), Err(CommandError::UnknownMember { node: other }));
+    let address = SocketAddr::from(([127, 0, 0, 3], 9638));
+    node.census.set_node(other, address, Liveness::Suspect);
+    assert_eq!(depart(&mut node, other, Force::No), Err(CommandError::StillThere { node: other, address }));
+    node.census.set_node(other, address, Liveness::Down);
+    assert!(depart(&mut node, other, Force::No).unwrap().changed);
+    assert_eq!(node.census().node(other).map(|node| node.liveness), Some(Liveness::Departed));
+    assert!(!depart(&mut node, other, Force::No).unwrap().changed, "it has departed already");
+    node.census.set_node(other, address, Liveness::Alive);
+    assert_eq!(node.census().node(other).map(|node| node.liveness), Some(Liveness::Departed), "whatever the ring says");
+    let undepart = |node: &mut Node| node.execute(at(2), Command::Undepart { node: other }).0;
+    assert!(undepart(&mut node).unwrap().changed);
+    assert_eq!(node.census().departure(other), None);
+}
+
+#[test]
+fn a_council_is_given_up_by_a_node_that_has_a_part_in_it_only() {
+    let mut node = node_with(false);
+    let error = node.execute(at(1), Command::Recover { group: group() }).0.unwrap_err();
+    assert_eq!(error, CommandError::Recover { group: group(), why: crate::election::RecoverError::NoPart });
 }

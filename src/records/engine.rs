@@ -70,6 +70,8 @@ pub struct Records {
     reclaims: BTreeMap<Key, u64>,
     reclaim_at: Mono,
     pub(super) forgotten: BTreeMap<NodeId, super::refusal::Forgotten>,
+    /// Nodes that are gone for good: nothing that they own is taken, whoever tells it.
+    pub(super) departed: BTreeSet<NodeId>,
     pub(super) reported: BTreeMap<(NodeId, u8), Mono>,
     /// What to spread, with who told it; none for what this node wrote.
     pub(super) news: BTreeMap<Key, Option<NodeId>>,
@@ -117,6 +119,7 @@ impl Records {
             reclaims: BTreeMap::new(),
             reclaim_at: Mono::default(),
             forgotten: BTreeMap::new(),
+            departed: BTreeSet::new(),
             reported: BTreeMap::new(),
             news: BTreeMap::new(),
             changed: BTreeSet::new(),

@@ -18,7 +18,7 @@ const REVISION_CHARS: usize = 64;
 ///
 /// `owned/NODE/node`, `owned/NODE/service/GROUP`, `shared/config/GROUP/REVISION`,
 /// `shared/file/GROUP/NAME/REVISION`, `shared/desired/GROUP`, `shared/options/GROUP`,
-/// `shared/release/GROUP`, `shared/order/GROUP`, `fenced/seat/GROUP/SEAT`, `fenced/council/GROUP`,
+/// `shared/release/GROUP`, `shared/order/GROUP`, `shared/departed/NODE`, `fenced/seat/GROUP/SEAT`, `fenced/council/GROUP`,
 /// `fenced/rollout/GROUP`. A key of a kind that this version does not know is carried along,
 /// so that a ring may run two versions of `sup` at once.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +54,8 @@ pub enum Kind {
     Release(GroupId),
     /// What a person wants of a group's rollout.
     Order(GroupId),
+    /// A node that is gone for good.
+    Departed(NodeId),
     /// How far a group's rollout is.
     Rollout(GroupId),
     /// Who holds a seat.
@@ -126,6 +128,12 @@ impl Key {
     #[must_use]
     pub fn order(group: &GroupId) -> Self {
         Self(format!("shared/order/{group}").into())
+    }
+
+    /// That `node` is gone for good.
+    #[must_use]
+    pub fn departed(node: NodeId) -> Self {
+        Self(format!("shared/departed/{node}").into())
     }
 
     /// How far the rollout of `group` is.
@@ -225,6 +233,7 @@ fn parse_kind(text: &str) -> Option<Kind> {
         ("shared", "desired") => Kind::Desired(rest.parse().ok()?),
         ("shared", "options") => Kind::Options(rest.parse().ok()?),
         ("shared", "release") => Kind::Release(rest.parse().ok()?),
+        ("shared", "departed") => Kind::Departed(rest.parse().ok()?),
         ("shared", "order") => Kind::Order(rest.parse().ok()?),
         ("fenced", "rollout") => Kind::Rollout(rest.parse().ok()?),
         ("fenced", "seat") => {
@@ -311,6 +320,7 @@ mod tests {
             (Key::options(&group), Kind::Options(group.clone()), Class::Shared),
             (Key::release(&group), Kind::Release(group.clone()), Class::Shared),
             (Key::order(&group), Kind::Order(group.clone()), Class::Shared),
+            (Key::departed(node), Kind::Departed(node), Class::Shared),
             (Key::rollout(&group), Kind::Rollout(group.clone()), Class::Fenced),
             (Key::seat(&group, &Seat::Leader), Kind::Seat(group.clone(), Seat::Leader), Class::Fenced),
             (Key::seat(&group, &lock), Kind::Seat(group.clone(), lock), Class::Fenced),

@@ -81,8 +81,25 @@ impl Records {
     /// Whether this is from before its owner was forgotten.
     pub(super) fn is_forgotten(&self, key: &Key, stamp: &Stamp) -> bool {
         match key.class() {
-            Class::Owned(owner) => self.forgotten.get(&owner).is_some_and(|f| stamp.time <= f.newest),
+            Class::Owned(owner) => {
+                self.departed.contains(&owner) || self.forgotten.get(&owner).is_some_and(|f| stamp.time <= f.newest)
+            }
             Class::Shared | Class::Fenced => false,
+        }
+    }
+
+    /// A node is gone for good: what it owned is dropped, and not taken again before it is taken back.
+    pub fn depart(&mut self, now: Now, node: NodeId) {
+        if node != self.me && self.departed.insert(node) {
+            self.forget_node(now, node);
+        }
+    }
+
+    /// A node that was gone for good is taken back. What it owns is taken again: it may have run on all the while, and has
+    /// said nothing new.
+    pub fn undepart(&mut self, node: NodeId) {
+        if self.departed.remove(&node) {
+            self.forgotten.remove(&node);
         }
     }
 

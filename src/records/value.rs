@@ -2,6 +2,7 @@
 //! does not know and a newer node can add some.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -227,6 +228,20 @@ pub struct ConfigRevision {
     pub action: String,
 }
 
+/// A node is gone for good, as a person said (key [`super::Key::departed`]); deleted when it is taken back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Departure {
+    /// When it was said.
+    pub at: Wall,
+    /// The node that it was said to.
+    pub by: Option<NodeId>,
+    /// Where the node was, as far as was known.
+    pub address: Option<SocketAddr>,
+    /// The name of its machine, as far as was known.
+    pub hostname: String,
+}
+
 /// What a group should be (key [`super::Key::desired`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -286,6 +301,8 @@ pub struct CouncilFacts {
     pub voters: Vec<NodeId>,
     /// No seat is taken in a term of this council that is not higher.
     pub floor: Term,
+    /// The geneses whose place it took: whoever follows one of them follows this.
+    pub superseded: Vec<u64>,
 }
 
 #[cfg(test)]
@@ -309,8 +326,13 @@ mod tests {
         let bytes = encode(&status).unwrap();
         assert_eq!(bytes, r#"{"state":"up","eligible":true,"pid":7}"#, "what goes without saying is not said");
         assert_eq!(decode(&record(bytes)).unwrap(), Some(status));
-        let council =
-            CouncilFacts { genesis: 9, version: (Term(2), 1), voters: vec![NodeId::from_u128(5)], floor: Term(4) };
+        let council = CouncilFacts {
+            genesis: 9,
+            version: (Term(2), 1),
+            voters: vec![NodeId::from_u128(5)],
+            floor: Term(4),
+            superseded: vec![7],
+        };
         assert_eq!(decode(&record(encode(&council).unwrap())).unwrap(), Some(council));
     }
 

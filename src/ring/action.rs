@@ -1,6 +1,7 @@
 //! What the ring asks of its driver, and what it tells.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -153,6 +154,35 @@ pub enum RingEvent {
     Renewed {
         /// The new generation of this node.
         generation: u64,
+    },
+    /// A person said that a member is gone for good; it counts for nothing any more.
+    Departed {
+        /// The member.
+        id: NodeId,
+    },
+    /// A member that had departed is taken back, and looked for.
+    Undeparted {
+        /// The member.
+        id: NodeId,
+    },
+    /// A departed member asked to be let in, and was not. Said once a minute.
+    TurnedAway {
+        /// The member.
+        id: NodeId,
+        /// Where it is.
+        address: SocketAddr,
+    },
+    /// This node is not let in: a person said that it is gone for good. It keeps asking.
+    Banned {
+        /// Who said so.
+        by: SocketAddr,
+    },
+    /// This node is let in again.
+    LetIn,
+    /// This node did not run for about so long: paused, suspended, or starved. It does not hold it against others.
+    StoodStill {
+        /// How late its timers were.
+        length: Duration,
     },
     /// Another living process has this node's id, and is newer: this one must not run on.
     Usurped {

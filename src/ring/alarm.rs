@@ -1,6 +1,7 @@
 //! The one queue of timers, foca's and ours.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::identity::Identity;
 use crate::base::Mono;
@@ -88,6 +89,21 @@ impl Alarms {
         self.queue.first_key_value().map(|((at, _), _)| *at)
     }
 
+    /// Puts off those alarms that are `wanted`, without changing their order.
+    pub(super) fn postpone(&mut self, by: Duration, wanted: impl Fn(&Alarm) -> bool) {
+        let keys: Vec<(Mono, u64)> =
+            self.queue.iter().filter(|(_, alarm)| wanted(alarm)).map(|(key, _)| *key).collect();
+        // From the last to the first: a moved one never takes the place of one that is still to be moved.
+        for (at, seq) in keys.into_iter().rev() {
+            if let Some(alarm) = self.queue.remove(&(at, seq)) {
+                if let Alarm::Round(round) = &alarm {
+                    self.rounds.insert(*round, (at + by, seq));
+                }
+                self.queue.insert((at + by, seq), alarm);
+            }
+        }
+    }
+
     /// Forgets all alarms.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
@@ -103,6 +119,8 @@ impl Alarms {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{Alarm, Alarms, Round};
     use crate::base::Mono;
 
@@ -117,6 +135,20 @@ mod tests {
         assert!(matches!(alarms.due(Mono(1)), Some(Alarm::Round(Round::Heal))));
         assert!(alarms.due(Mono(1)).is_none());
         assert!(matches!(alarms.due(Mono(9)), Some(Alarm::Round(Round::Watch))));
+    }
+
+    #[test]
+    fn what_is_put_off_keeps_its_order_and_the_rest_its_time() {
+        let mut alarms = Alarms::default();
+        alarms.set(Mono(1), Alarm::Goodbye);
+        alarms.arm(Mono(2), Round::Heal);
+        alarms.arm(Mono(3), Round::Watch);
+        alarms.postpone(Duration::from_micros(5), |alarm| matches!(alarm, Alarm::Goodbye | Alarm::Round(Round::Watch)));
+        assert!(matches!(alarms.due(Mono(5)), Some(Alarm::Round(Round::Heal))));
+        assert!(alarms.due(Mono(5)).is_none());
+        assert!(matches!(alarms.due(Mono(8)), Some(Alarm::Goodbye)));
+        alarms.arm(Mono(9), Round::Watch);
+        assert_eq!(alarms.deadline(), Some(Mono(9)), "a round that was put off has one alarm still");
     }
 
     #[test]

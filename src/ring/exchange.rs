@@ -57,6 +57,11 @@ impl Ring {
             Standing::Left | Standing::Usurped => return RingResponse::Leaving,
         }
         let now = now.mono;
+        let (RingRequest::Compare { from: asker, .. } | RingRequest::Exchange { from: asker, .. }) = &msg;
+        let asker = asker.identity;
+        if self.note_knock(now, asker.address, asker.id) {
+            return RingResponse::Departed;
+        }
         match msg {
             RingRequest::Compare { from, digest } => {
                 self.meet(now, from);
@@ -80,7 +85,7 @@ impl Ring {
 
     /// Takes what came of a [`RingAction::Request`].
     pub fn handle_response(&mut self, now: Now, request: u64, result: Result<RingResponse, StreamError>) {
-        let Some(errand) = self.errands.remove(&request) else { return };
+        let Some((errand, to)) = self.errands.remove(&request) else { return };
         if self.standing != Standing::Member {
             return;
         }
@@ -97,6 +102,7 @@ impl Ring {
         }
         match response {
             RingResponse::Leaving => {}
+            RingResponse::Departed => self.hear_departed(to, self.me.id),
             RingResponse::Same { from } => self.meet(now, from),
             RingResponse::Members { from, members } => {
                 self.meet(now, from);
@@ -152,7 +158,7 @@ impl Ring {
             self.errands.pop_first();
         }
         let request = self.number();
-        self.errands.insert(request, errand);
+        self.errands.insert(request, (errand, to));
         self.actions.push(RingAction::Request { request, to, msg });
     }
 
@@ -164,6 +170,9 @@ impl Ring {
         for ActiveMember { identity, incarnation } in members.iter().take(EXCHANGE_MEMBERS_MAX).copied() {
             if identity.id == self.me.id {
                 self.doubt(now, identity);
+                continue;
+            }
+            if self.has_departed(identity.id) {
                 continue;
             }
             let member = foca::Member::new(identity, incarnation, State::Alive);
@@ -197,8 +206,12 @@ impl Ring {
 
     /// Takes up a member that speaks for itself.
     fn meet(&mut self, now: Mono, from: ActiveMember) {
-        self.meet_somebody();
         let identity = from.identity;
+        if self.has_departed(identity.id) {
+            return;
+        }
+        self.meet_somebody();
+        self.let_in();
         if identity.id == self.me.id {
             // To meet oneself is to be one's own peer.
             if identity != self.me {

@@ -11,7 +11,9 @@ use rand::{RngExt, SeedableRng};
 
 use super::action::{DownHow, Member, MemberState, Remembered, RingAction, RingEvent};
 use super::alarm::{Alarm, Alarms, Round};
+use super::departed::Departed;
 use super::exchange::Errand;
+use super::health::{Awareness, Health};
 use super::identity::Identity;
 use super::message::{ActiveMember, RingDatagram};
 use super::news::Budget;
@@ -37,6 +39,8 @@ pub struct RingConfig {
     pub remembered: Vec<Remembered>,
     /// Whether somebody named peers: a node without any is its own ring until somebody joins it.
     pub has_peers: bool,
+    /// Whether it heeds its own health.
+    pub awareness: Awareness,
 }
 
 /// Whether this node takes part.
@@ -74,10 +78,12 @@ pub struct Ring {
     pub(super) opinions: BTreeMap<NodeId, Opinion>,
     /// TCP probes that are under way, by number.
     pub(super) inquiries: BTreeMap<u64, Inquiry>,
-    /// Requests that are under way, by number.
-    pub(super) errands: BTreeMap<u64, Errand>,
+    /// Requests that are under way, by number, with whom they went to.
+    pub(super) errands: BTreeMap<u64, (Errand, SocketAddr)>,
     pub(super) budget: Budget,
     pub(super) search: Search,
+    pub(super) health: Health,
+    pub(super) departed: Departed,
     /// A newer life of this node that is said to exist, and was asked whether it does.
     pub(super) doubted: Option<Identity>,
     /// How long until the next comparison of members, if this one brings nothing new.
@@ -91,7 +97,7 @@ impl Ring {
     /// A ring of one, about to look for the others.
     #[must_use]
     pub fn new(config: RingConfig, now: Now) -> Self {
-        let RingConfig { me, profile, seed, remembered, has_peers } = config;
+        let RingConfig { me, profile, seed, remembered, has_peers, awareness } = config;
         let mut rng = StdRng::seed_from_u64(seed);
         let pace = profile.pace();
         let mut view = View::default();
@@ -110,6 +116,8 @@ impl Ring {
             errands: BTreeMap::new(),
             budget: Budget::new(now.mono),
             search: Search::new(remembered, has_peers, pace.rejoin_soonest),
+            health: Health::new(awareness),
+            departed: Departed::default(),
             doubted: None,
             exchange_interval: pace.exchange_soonest,
             pace,
@@ -144,7 +152,7 @@ impl Ring {
         match msg {
             RingDatagram::Foca(bytes) => self.handle_packet(now, from, &bytes),
             RingDatagram::Ping { to } => {
-                if to == self.me.id {
+                if to == self.me.id && !self.is_departed_address(from) {
                     let pong = RingDatagram::Pong { from: self.me.id, generation: self.me.generation };
                     self.send(from, pong);
                 }
@@ -162,12 +170,14 @@ impl Ring {
                 self.handle_probe_answer(now, by, about, outcome);
             }
             RingDatagram::News(news) => self.handle_news(now, from, news),
+            RingDatagram::Departed { who } => self.hear_departed(from, who),
         }
     }
 
     /// Does what is due. After a stall, hand in everything that waits in the sockets before: a member that spoke up
     /// meanwhile must be heard before its suspicion runs out.
     pub fn tick(&mut self, now: Now) {
+        self.look_at_myself(now.mono);
         while let Some(alarm) = self.alarms.due(now.mono) {
             self.fire(now, alarm);
         }
@@ -255,7 +265,7 @@ impl Ring {
             self.meet_namesake(src);
             return;
         }
-        if self.correct_older(from, src) {
+        if self.turn_away(now, from, src.id) || self.correct_older(from, src) {
             return;
         }
         let before = packet.updates.len();
@@ -265,18 +275,23 @@ impl Ring {
             if other.is_newer_than(&newest) {
                 newest = other;
             }
-            other.id != self.me.id || other == self.me
+            let is_over = self.departed.is_over(other.id, update.state());
+            !is_over && (other.id != self.me.id || other == self.me)
         });
         if newest != self.me {
             self.doubt(now, newest);
         }
         self.hear(now, &src);
+        let refuted = self.swim.incarnation();
         let result = if packet.updates.len() == before {
             self.swim.receive(bytes)
         } else {
             packet.encode().map_err(|_| Refused).and_then(|bytes| self.swim.receive(&bytes))
         };
         self.take_up(now, result, Cause::Dead(DownHow::Told));
+        if self.swim.incarnation() > refuted {
+            self.health.blamed();
+        }
     }
 
     fn call_back(&mut self, now: Mono, timer: foca::Timer<Identity>) {
@@ -308,9 +323,10 @@ impl Ring {
                     foca::Timer::ChangeSuspectToDown { member_id, incarnation, token: _ } => {
                         self.suspect(now, member_id, incarnation);
                     }
-                    foca::Timer::ProbeRandomMember(_)
-                    | foca::Timer::SendIndirectProbe { .. }
-                    | foca::Timer::PeriodicAnnounce(_)
+                    foca::Timer::ProbeRandomMember(_) | foca::Timer::SendIndirectProbe { .. } => {
+                        self.alarms.set(now + self.health.stretch(after), Alarm::Foca(timer));
+                    }
+                    foca::Timer::PeriodicAnnounce(_)
                     | foca::Timer::PeriodicAnnounceDown(_)
                     | foca::Timer::PeriodicGossip(_)
                     | foca::Timer::RemoveDown(_) => self.alarms.set(now + after, Alarm::Foca(timer)),
@@ -399,6 +415,7 @@ impl Ring {
     /// House-keeping, once a period.
     fn survey(&mut self, now: Mono) {
         self.alarms.arm(now + self.pace.watch_period, Round::Survey);
+        self.expel_all(now);
         self.follow_suspicions(now);
         self.follow_hearsay(now);
         let result = self.swim.rescale();

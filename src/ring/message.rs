@@ -65,6 +65,11 @@ pub enum RingDatagram {
     },
     /// A member died or left.
     News(News),
+    /// A person said that you are gone for good: you are not let in.
+    Departed {
+        /// Who is meant.
+        who: NodeId,
+    },
 }
 
 /// A member died or left; passed on by everybody who did not know.
@@ -133,6 +138,8 @@ pub enum RingResponse {
     },
     /// I am leaving: do not count on me.
     Leaving,
+    /// A person said that you are gone for good: you are not let in.
+    Departed,
 }
 
 /// How a TCP connect went.

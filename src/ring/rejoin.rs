@@ -49,6 +49,11 @@ impl Search {
         self.interval = interval;
     }
 
+    /// Whether somebody is looked for at that address.
+    pub(super) fn knows(&self, address: SocketAddr) -> bool {
+        self.unmet.contains(&address) || self.remembered.iter().any(|remembered| remembered.address == address)
+    }
+
     /// Somebody answered at that address.
     pub(super) fn answered(&mut self, address: SocketAddr) {
         self.unmet.retain(|unmet| *unmet != address);

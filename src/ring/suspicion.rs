@@ -103,7 +103,11 @@ impl Ring {
     pub(super) fn end_opinion(&mut self, now: Mono, about: Identity) {
         let Some(opinion) = self.opinion(&about) else { return };
         let started = opinion.started;
+        let nobody_answers = opinion.asked.len() >= ASKED && opinion.silent().count() == opinion.asked.len();
         self.opinions.remove(&about.id);
+        if nobody_answers {
+            self.health.unanswered();
+        }
         if !self.is_silent(&about, started) {
             return;
         }
@@ -130,7 +134,12 @@ impl Ring {
 
     /// The suspect's time is up. It is dead unless it refuted the suspicion or answered somebody since.
     pub(super) fn suspicion_over(&mut self, now: Mono, suspect: Identity, incarnation: u16, began: Mono) {
+        let until = self.suspicion_goes_on(now, began);
         let Some(entry) = self.view.life(&suspect) else { return };
+        if let Some(until) = until {
+            self.alarms.set(until, Alarm::Suspicion { suspect, incarnation, began });
+            return;
+        }
         if entry.suspected_at == Some(incarnation) {
             entry.suspected_at = None;
         }
@@ -217,8 +226,8 @@ impl Ring {
         self.send(dead.address, RingDatagram::News(news));
     }
 
-    fn begin_suspicion(&mut self, now: Mono, suspect: Identity, incarnation: u16) {
-        let length = self.profile.suspicion(self.swim.scale());
+    pub(super) fn begin_suspicion(&mut self, now: Mono, suspect: Identity, incarnation: u16) {
+        let length = self.health.patience(self.profile.suspicion(self.swim.scale()));
         let Some(entry) = self.view.life(&suspect) else { return };
         // Foca says it again with each failed probe; the first one counts.
         if entry.suspected_at != Some(incarnation) {

@@ -9,8 +9,8 @@ use rand::{RngExt, SeedableRng};
 
 use super::packet::Packet;
 use super::{
-    Identity, MemberState, ProbeOutcome, Profile, Remembered, Ring, RingAction, RingConfig, RingDatagram, RingEvent,
-    RingRequest, RingResponse, StreamError,
+    Awareness, Identity, MemberState, ProbeOutcome, Profile, Remembered, Ring, RingAction, RingConfig, RingDatagram,
+    RingEvent, RingRequest, RingResponse, StreamError,
 };
 use crate::base::{Mono, NodeId, Now, Wall};
 
@@ -30,11 +30,22 @@ pub(super) enum Process {
     Frozen,
 }
 
+/// What stands still with a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standstill {
+    /// Its machine, too: what is sent to it is lost.
+    Machine,
+    /// Nothing else: its kernel keeps what is sent to it.
+    Process,
+}
+
 pub(super) struct Node {
     pub(super) ring: Ring,
     pub(super) process: Process,
     pub(super) bytes_sent: usize,
     pub(super) remembered: Vec<Remembered>,
+    /// What came while it stood still.
+    waiting: Vec<Delivery>,
     side: u8,
     deadline: Option<Mono>,
 }
@@ -53,6 +64,10 @@ pub(super) struct Net {
     pub(super) udp: bool,
     /// Whether packets bring what they say of members.
     pub(super) gossip: bool,
+    /// Whether nodes heed their own health.
+    pub(super) awareness: Awareness,
+    /// What becomes of datagrams to a process that stands still.
+    pub(super) standstill: Standstill,
     pub(super) now: Mono,
     peers: Vec<SocketAddr>,
     seq: u64,
@@ -96,6 +111,8 @@ impl Net {
             loss: 0.0,
             udp: true,
             gossip: true,
+            awareness: Awareness::On,
+            standstill: Standstill::Machine,
             now: Mono(0),
             peers: vec![address(0)],
             seq: 0,
@@ -122,21 +139,36 @@ impl Net {
 
     /// `count` nodes of that profile that know one another.
     pub(super) fn joined_as(profile: Profile, seed: u64, count: usize) -> Self {
-        let mut net = Self::start(profile, seed, count);
+        Self::start(profile, seed, count).formed(count)
+    }
+
+    /// `count` nodes that know one another, and may not heed their own health.
+    pub(super) fn joined_with(awareness: Awareness, seed: u64, count: usize) -> Self {
+        let mut net = Self { awareness, ..Self::new(seed) };
+        for index in 0..count {
+            net.add(Profile::Lan, identity(index, 1_900_000_000_000), Vec::new(), index != 0);
+        }
+        net.formed(count)
+    }
+
+    fn formed(mut self, count: usize) -> Self {
+        let net = &mut self;
         assert!(net.run_until(Duration::from_secs(60), |net| net.all_see(count)), "the ring did not form");
-        net
+        self
     }
 
     pub(super) fn add(&mut self, profile: Profile, me: Identity, remembered: Vec<Remembered>, has_peers: bool) {
         let seed = self.rng.random();
         self.sockets.insert(me.address, self.nodes.len());
-        let ring = Ring::new(RingConfig { me, profile, seed, remembered, has_peers }, self.clock());
+        let ring =
+            Ring::new(RingConfig { me, profile, seed, remembered, has_peers, awareness: self.awareness }, self.clock());
         let deadline = None;
         self.nodes.push(Node {
             ring,
             process: Process::Running,
             bytes_sent: 0,
             remembered: Vec::new(),
+            waiting: Vec::new(),
             side: 0,
             deadline,
         });
@@ -163,6 +195,19 @@ impl Net {
 
     pub(super) fn set_process(&mut self, index: usize, process: Process) {
         self.nodes[index].process = process;
+        self.settle(index);
+    }
+
+    /// Lets a process that stood still run on. What it asked over streams is too late by then.
+    pub(super) fn wake(&mut self, index: usize) {
+        self.nodes[index].process = Process::Running;
+        for delivery in std::mem::take(&mut self.nodes[index].waiting) {
+            match delivery {
+                Delivery::Datagram { .. } => self.deliver(delivery),
+                Delivery::Response { .. } | Delivery::Probed { .. } => self.enqueue(Duration::from_millis(1), delivery),
+                Delivery::Request { .. } => {}
+            }
+        }
         self.settle(index);
     }
 
@@ -229,8 +274,11 @@ impl Net {
         match delivery {
             Delivery::Datagram { from, to, msg } => {
                 let index = self.index(to).filter(|index| self.nodes[*index].process == Process::Running);
+                let frozen = self.index(to).filter(|index| self.nodes[*index].process == Process::Frozen);
                 if let Some(index) = index {
                     self.with(index, |ring, now| ring.handle_datagram(now, from, msg));
+                } else if let Some(index) = frozen.filter(|_| self.standstill == Standstill::Process) {
+                    self.nodes[index].waiting.push(Delivery::Datagram { from, to, msg });
                 }
             }
             Delivery::Request { from, to, request, msg } => {
@@ -247,6 +295,15 @@ impl Net {
                 };
                 let after = if result == Err(StreamError::Timeout) { STREAM_TIMEOUT } else { self.latency() };
                 self.enqueue(after, Delivery::Response { to: from, request, result });
+            }
+            Delivery::Response { to, request, .. } if self.nodes[to].process == Process::Frozen => {
+                let result = Err(StreamError::Timeout);
+                self.nodes[to].waiting.push(Delivery::Response { to, request, result });
+            }
+            Delivery::Probed { to, probe, outcome } if self.nodes[to].process == Process::Frozen => {
+                // The kernel connects for a process that stands still.
+                let outcome = if self.standstill == Standstill::Process { outcome } else { ProbeOutcome::NoAnswer };
+                self.nodes[to].waiting.push(Delivery::Probed { to, probe, outcome });
             }
             Delivery::Response { to, request, result } => {
                 self.with(to, |ring, now| ring.handle_response(now, request, result));

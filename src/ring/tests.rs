@@ -8,12 +8,17 @@ use rand::{RngExt, SeedableRng};
 use super::machine::Cause;
 use super::testing::{Net, Process, address, id, identity};
 use super::{
-    DownHow, MemberState, News, NewsKind, Profile, Remembered, Ring, RingAction, RingConfig, RingDatagram, RingEvent,
-    RingRequest,
+    Awareness, DownHow, MemberState, News, NewsKind, Profile, Remembered, Ring, RingAction, RingConfig, RingDatagram,
+    RingEvent, RingRequest,
 };
 use crate::base::{Mono, Now, Wall};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+fn config(seed: u64) -> RingConfig {
+    let (me, profile, awareness) = (identity(0, 1), Profile::Lan, Awareness::On);
+    RingConfig { me, profile, seed, remembered: Vec::new(), has_peers: false, awareness }
+}
 
 fn is_down(event: &RingEvent) -> bool {
     matches!(event, RingEvent::Down { .. })
@@ -22,6 +27,9 @@ fn is_down(event: &RingEvent) -> bool {
 fn is_renewed(event: &RingEvent) -> bool {
     matches!(event, RingEvent::Renewed { .. })
 }
+
+mod departed;
+mod starved;
 
 #[test]
 fn twenty_nodes_that_start_at_once_by_one_seed_see_one_another_within_three_seconds() {
@@ -368,8 +376,7 @@ fn a_suspicion_that_only_a_bystander_remembers_comes_to_an_end() {
 #[test]
 fn members_are_remembered_at_most_every_five_seconds() {
     let at = |tenths: u64| Now { mono: Mono(tenths * 100_000), wall: Wall(tenths * 100) };
-    let config =
-        RingConfig { me: identity(0, 1), profile: Profile::Lan, seed: 23, remembered: Vec::new(), has_peers: false };
+    let config = config(23);
     let mut ring = Ring::new(config, at(0));
     let mut stored = Vec::new();
     for tenths in 1..300 {
@@ -387,8 +394,7 @@ fn members_are_remembered_at_most_every_five_seconds() {
 #[test]
 fn churn_leaves_no_more_behind_than_the_bound() {
     let at = |tenths: u64| Now { mono: Mono(tenths * 100_000), wall: Wall(tenths * 100) };
-    let config =
-        RingConfig { me: identity(0, 1), profile: Profile::Lan, seed: 24, remembered: Vec::new(), has_peers: false };
+    let config = config(24);
     let mut ring = Ring::new(config, at(0));
     let mut most = (0, 0);
     for round in 1..2_000 {
@@ -431,8 +437,7 @@ fn doubts_probes_and_requests_are_bounded() {
 #[test]
 fn of_too_many_peers_the_last_ones_are_waited_for() {
     let now = Now { mono: Mono(0), wall: Wall(0) };
-    let config =
-        RingConfig { me: identity(0, 1), profile: Profile::Lan, seed: 26, remembered: Vec::new(), has_peers: false };
+    let config = config(26);
     let mut ring = Ring::new(config, now);
     let peers: Vec<_> = (1..=65).map(address).collect();
     ring.join(now, &peers);

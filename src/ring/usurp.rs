@@ -23,7 +23,7 @@ impl Ring {
             self.meet_namesake(other);
             return;
         }
-        if self.correct_older(from, other) {
+        if self.turn_away(now, from, other.id) || self.correct_older(from, other) {
             return;
         }
         // Whoever is new here is greeted in return; greeting everybody would never end.

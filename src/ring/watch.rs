@@ -23,8 +23,9 @@ impl Ring {
         let successor = self.view.after(self.me.id).find(|entry| entry.member.state.is_active()).map(Entry::identity);
         let Some(target) = successor else { return };
         self.ping(target);
-        self.alarms.set(now + self.pace.ack_timeout / 2, Alarm::WatchAgain { target, asked: now });
-        self.alarms.set(now + self.pace.ack_timeout, Alarm::WatchDue { target, asked: now });
+        let wait = self.health.stretch(self.pace.ack_timeout);
+        self.alarms.set(now + wait / 2, Alarm::WatchAgain { target, asked: now });
+        self.alarms.set(now + wait, Alarm::WatchDue { target, asked: now });
     }
 
     /// Pings once more: a single lost datagram must not cause a TCP connect.
@@ -38,6 +39,8 @@ impl Ring {
     pub(super) fn watch_due(&mut self, now: Mono, target: Identity, asked: Mono) {
         if self.is_silent(&target, asked) {
             self.open_opinion(now, target);
+        } else if self.view.life(&target).is_some_and(|entry| entry.heard_since(asked)) {
+            self.health.good();
         }
     }
 

@@ -119,7 +119,11 @@ pub(super) fn leader(view: &GroupView) -> Option<NodeId> {
 
 /// How many members may be out at once.
 pub(super) fn limit(view: &GroupView, rollout: &Rollout) -> usize {
-    let there = view.members.values().filter(|member| member.node.liveness != Liveness::Left).count();
+    let there = view
+        .members
+        .values()
+        .filter(|member| !matches!(member.node.liveness, Liveness::Left | Liveness::Departed))
+        .count();
     rollout.options.batch.of(there).min(TURNS_MAX)
 }
 

@@ -7,6 +7,7 @@
 //! | `files` | files, taken in and shown |
 //! | `preview` | what a config would change, file by file |
 //! | `keys` | the keys of the ring, on all its members |
+//! | `members` | nodes that a person names; departures and recoveries |
 //! | `logs` | the output of a service and of its hooks, as one stream |
 //! | `releases` | the releases of this node, and who needs them |
 //! | `rollouts` | releases and options set, orders given |
@@ -19,6 +20,7 @@ mod explain;
 mod files;
 mod keys;
 mod logs;
+mod members;
 mod metrics;
 mod preview;
 mod releases;
@@ -38,11 +40,11 @@ use super::ringloop::{AskError, Gauges, RingHandle};
 use super::services::{Begun, Loaded, Services};
 use super::settings::{ListenHttp, Peer, Settings};
 use crate::api::shape::{
-    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, ConfigPreview, DesiredRequest,
-    Explanation, FileApplied, FileHistory, Files, Group, Groups, HealthReport, KeyInstall, KeyOrder, KeyShown,
-    KeysChanged, LogsRequest, Member, Members, Node as NodeShape, Release, ReleaseAdded, Releases, ReleasesRemoved,
-    RingKeys, RollbackRequest, RolloutReport, Scope, Service, Services as ServicesShape, StartRequest, Started, Target,
-    UnsetRequest,
+    Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigHistory, ConfigPreview, DepartRequest,
+    Departed, DesiredRequest, Explanation, FileApplied, FileHistory, Files, Group, Groups, HealthReport, KeyInstall,
+    KeyOrder, KeyShown, KeysChanged, LogsRequest, Member, Members, Node as NodeShape, RecoverRequest, Recovery,
+    Release, ReleaseAdded, Releases, ReleasesRemoved, RingKeys, RollbackRequest, RolloutReport, Scope, Service,
+    Services as ServicesShape, StartRequest, Started, Target, UnsetRequest,
 };
 use crate::api::{Backend, Changes, Lines, Problem, ProblemKind, Upload};
 use crate::base::{FileName, GroupId, Name, NodeId, Now};
@@ -179,6 +181,15 @@ fn problem(error: &AskError) -> Problem {
                 CommandError::NoRollout { group } => {
                     Problem::caused(ProblemKind::NoRollout, refused).next(format!("begin one: sup update {group} DIR"))
                 }
+                CommandError::UnknownMember { .. } => {
+                    Problem::caused(ProblemKind::UnknownMember, refused).next("see them all: sup members")
+                }
+                CommandError::StillThere { node, .. } => Problem::caused(ProblemKind::MemberAlive, refused)
+                    .next(format!("run sup shutdown there; if that cannot be: sup depart {} --force", node.short())),
+                CommandError::DepartsItself => Problem::caused(ProblemKind::BadRequest, refused)
+                    .next("to leave: sup shutdown; to have it departed: run sup depart on another member"),
+                CommandError::Recover { group, .. } => Problem::caused(ProblemKind::NotLost, refused)
+                    .next(format!("see who answers: sup group show {group}, sup members")),
                 CommandError::NotHolder { .. } => Problem::caused(ProblemKind::Conflict, refused),
             }
         }
@@ -190,7 +201,8 @@ fn problem(error: &AskError) -> Problem {
 
 impl Backend for Supervisor {
     async fn node(&self) -> Result<NodeShape, Problem> {
-        let address = self.look(|node| node.identity().address).await?;
+        let (address, local_health, banned_by) =
+            self.look(|node| (node.identity().address, node.local_health(), node.banned_by())).await?;
         let http_address = match self.0.settings.listen_http {
             ListenHttp::On(address) => Some(address.to_string()),
             ListenHttp::Off => None,
@@ -208,6 +220,8 @@ impl Backend for Supervisor {
             http_address,
             data_dir: self.0.settings.data_dir.display().to_string(),
             signing_key: self.0.settings.signing_key.as_ref().map(|path| path.display().to_string()),
+            local_health,
+            banned_by: banned_by.map(|by| by.to_string()),
         })
     }
 
@@ -233,6 +247,18 @@ impl Backend for Supervisor {
 
     async fn remove_key(&self, request: KeyOrder) -> Result<KeysChanged, Problem> {
         keys::remove(self, request).await
+    }
+
+    async fn depart(&self, node: &str, request: DepartRequest) -> Result<Departed, Problem> {
+        members::depart(self, node, request).await
+    }
+
+    async fn undepart(&self, node: &str) -> Result<Departed, Problem> {
+        members::undepart(self, node).await
+    }
+
+    async fn recover(&self, group: &GroupId, _request: RecoverRequest) -> Result<Recovery, Problem> {
+        members::recover(self, group).await
     }
 
     async fn groups(&self) -> Result<Groups, Problem> {

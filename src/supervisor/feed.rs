@@ -145,6 +145,40 @@ impl Feed {
                 info!("the others took this node for dead, and know better now");
                 log(None, "the others took this node for dead, and know better now".to_owned());
             }
+            Note::MemberDeparted { node } => {
+                warn!(%node, "member is gone for good: it counts for no quorum and is not let in");
+                let short = node.short();
+                member(node, format!("{short} is gone for good; sup undepart {short} takes it back"));
+            }
+            Note::MemberUndeparted { node } => {
+                info!(%node, "member is taken back");
+                member(node, format!("{} is taken back", node.short()));
+            }
+            Note::TurnedAway { node, address } => {
+                warn!(%node, %address, "a departed member asks to be let in, and is not");
+                let short = node.short();
+                member(node, format!("{short} at {address} is not let in: sup undepart {short} takes it back"));
+            }
+            Note::Banned { node, by } => {
+                let short = node.short();
+                error!(%by, "this node is not let into its ring: it was said to be gone for good");
+                let message = format!(
+                    "this node is not let into its ring ({by} says that it is gone for good): on a member, sup undepart \
+                     {short} takes it back"
+                );
+                log(None, message);
+            }
+            Note::LetIn => {
+                info!("this node is let into its ring again");
+                log(None, "this node is let into its ring again".to_owned());
+            }
+            Note::StoodStill { length } => {
+                let seconds = length.as_secs_f64();
+                warn!(seconds, "this node did not run: it listens before it takes others for dead");
+                let message =
+                    format!("this node did not run for {seconds:.1} s: it listens before it takes others for dead");
+                log(None, message);
+            }
             Note::Usurped { by } => {
                 error!(%by, "another live supervisor has this node's id");
                 log(None, format!("another live supervisor, at {by}, has this node's id"));

@@ -11,6 +11,7 @@ mod history;
 mod http;
 mod init;
 mod keys;
+mod lost;
 mod netns;
 mod partition;
 mod redis;

@@ -2,7 +2,7 @@
 //!
 //! | file | paths |
 //! | --- | --- |
-//! | `node` | `/healthz`, `/metrics`, `/v1/node`, `/v1/members`, `/v1/shutdown` |
+//! | `node` | `/healthz`, `/metrics`, `/v1/node`, `/v1/members/...`, `/v1/shutdown` |
 //! | `groups` | `/v1/groups/...`, `/v1/explain/...` |
 //! | `config` | `/v1/groups/G/config/...` |
 //! | `files` | `/v1/groups/G/files/...` |
@@ -61,9 +61,12 @@ pub(super) fn router<B: Backend>(backend: B, limits: Limits, door: Door, stop: C
         .route("/services/{service}/{group}/health", get(services::health::<B>))
         .route("/v1/node", get(node::node::<B>))
         .route("/v1/members", get(node::members::<B>))
+        .route("/v1/members/{node}/depart", post(node::depart::<B>))
+        .route("/v1/members/{node}/undepart", post(node::undepart::<B>))
         .route("/v1/shutdown", post(node::shutdown::<B>))
         .route("/v1/groups", get(groups::list::<B>))
         .route("/v1/groups/{group}", get(groups::show::<B>))
+        .route("/v1/groups/{group}/recover", post(groups::recover::<B>))
         .route("/v1/groups/{group}/members", get(groups::members::<B>))
         .route("/v1/groups/{group}/desired", put(groups::desired::<B>))
         .route("/v1/groups/{group}/config", get(config::show::<B>).put(config::apply::<B>).delete(config::unset::<B>))

@@ -9,6 +9,25 @@ use crate::base::{GroupId, NodeId, Term};
 use crate::census::{CouncilView, ElectionState, GroupView, MemberView, SeatView};
 use crate::records::value::{DesiredState, Health, ServiceState, Strategy, Topology};
 
+/// `POST /v1/groups/G/recover`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RecoverRequest {
+    /// That whoever asks knows what it may cost: if the lost voters live and cannot be reached, there are two leaders.
+    pub accept_split_brain_risk: bool,
+}
+
+/// What a recovery that has begun does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// The group.
+    pub group: GroupId,
+    /// The voters that are given up.
+    pub lost: Vec<NodeId>,
+    /// The council that is given up, as [`Council::version`] has it.
+    pub version: (Term, u64),
+}
+
 /// `GET /v1/groups`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Groups {

@@ -38,6 +38,12 @@ pub struct Node {
     /// The file of the key that releases are signed with that are packed on this node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_key: Option<String>,
+    /// How badly it keeps up itself, from 0 (well) to 8: the longer it waits before it doubts others.
+    #[serde(default)]
+    pub local_health: u8,
+    /// Who said that this node is gone for good and does not let it in; none if it is let in.
+    #[serde(default)]
+    pub banned_by: Option<String>,
 }
 
 /// `GET /v1/members`.
@@ -45,6 +51,25 @@ pub struct Node {
 pub struct Members {
     /// The nodes of the ring, by id.
     pub members: Vec<Member>,
+}
+
+/// `POST /v1/members/NODE/depart`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DepartRequest {
+    /// Whether the node is departed although it answers.
+    pub force: bool,
+}
+
+/// What came of `depart` and `undepart`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Departed {
+    /// The node.
+    pub node_id: NodeId,
+    /// Where it was last.
+    pub address: String,
+    /// Whether anything is other than before.
+    pub changed: bool,
 }
 
 /// A node of the ring, as seen from the one that answers.
@@ -72,7 +97,7 @@ pub enum MemberState {
     Suspect,
     /// It left in good order.
     Left,
-    /// It was banned.
+    /// It is gone for good, as a person said.
     Departed,
     /// It is taken for dead; also what an unknown state of a newer node reads as.
     #[serde(other)]
@@ -100,6 +125,7 @@ impl From<Liveness> for MemberState {
             Liveness::Suspect => Self::Suspect,
             Liveness::Down => Self::Down,
             Liveness::Left => Self::Left,
+            Liveness::Departed => Self::Departed,
         }
     }
 }

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::base::{Mono, NodeId, Now, Seat, Term, Wall};
 use crate::election::{
-    Candidacy, Council, Election, ElectionAction, ElectionConfig, ElectionMessage, GroupRules, View,
+    Candidacy, Council, Election, ElectionAction, ElectionConfig, ElectionMessage, GroupRules, RecoverError, View,
 };
 use crate::records::value::{CouncilFacts, SeatHolder};
 
@@ -25,7 +25,7 @@ const SYNC_EVERY: u64 = 20 * MS;
 enum Event {
     Deliver { from: usize, to: usize, msg: ElectionMessage },
     Gossip { to: usize, published: (Seat, SeatHolder, u64) },
-    GossipCouncil { to: usize, facts: CouncilFacts },
+    GossipCouncil { to: usize, facts: CouncilFacts, stamp: u64 },
     Written { host: usize, epoch: u64 },
     Timer { host: usize, epoch: u64, number: u64 },
     Look { host: usize },
@@ -46,8 +46,8 @@ pub(super) struct Host {
     timer: u64,
     /// Whom it takes for dead.
     dead: BTreeSet<usize>,
-    published: BTreeMap<Seat, (SeatHolder, u64)>,
-    council: Option<CouncilFacts>,
+    pub(super) published: BTreeMap<Seat, (SeatHolder, u64)>,
+    council: Option<(CouncilFacts, u64)>,
     ready: bool,
 }
 
@@ -68,6 +68,12 @@ pub(super) struct World {
     came: BTreeSet<usize>,
     /// Who said goodbye.
     gone: BTreeSet<usize>,
+    /// Pairs that never heard of one another.
+    pub(super) strangers: BTreeSet<(usize, usize)>,
+    /// Whom a person said to be gone for good.
+    pub(super) departed: BTreeSet<usize>,
+    /// Whether there are two groups that have not heard of each other, or that met just now: each has its holders.
+    pub(super) apart: bool,
     pub(super) loss: u32,
     pub(super) duplication: u32,
     pub(super) slow: u64,
@@ -106,8 +112,11 @@ impl World {
             hosts,
             seats,
             rules: GroupRules { min_members, council_size: 5, replace_voter_after: Duration::from_secs(60) },
+            strangers: BTreeSet::new(),
             came: (0..size).collect(),
             gone: BTreeSet::new(),
+            departed: BTreeSet::new(),
+            apart: false,
             loss: 0,
             duplication: 0,
             slow: 0,
@@ -219,15 +228,18 @@ impl World {
             )
         };
         let gone: Vec<usize> = self.gone.intersection(&me.dead).copied().collect();
-        let there =
-            self.hosts.iter().enumerate().filter(|(number, _)| self.came.contains(number) && !gone.contains(number));
+        let there = self.hosts.iter().enumerate().filter(|(number, _)| {
+            let is_known = self.came.contains(number) && !self.strangers.contains(&(host, *number));
+            is_known && !gone.contains(number) && !self.departed.contains(number)
+        });
         let view = View {
             members: there.map(member).collect(),
+            gone: self.departed.iter().map(|host| self.hosts[*host].id).collect(),
             departed: gone.iter().map(|host| self.hosts[*host].id).collect(),
             seats: self.seats.clone(),
             ready: me.ready,
             published: me.published.iter().map(|(seat, (holder, _))| (seat.clone(), holder.clone())).collect(),
-            published_council: me.council.clone(),
+            published_council: me.council.as_ref().map(|(facts, _)| facts.clone()),
         };
         self.with(host, |election| election.set_view(now, view));
     }
@@ -240,6 +252,16 @@ impl World {
             self.carry_out(host, action);
         }
         self.rearm(host);
+    }
+
+    /// A person gives the council up, on that host.
+    pub(super) fn recover(&mut self, host: usize) -> Result<(), RecoverError> {
+        let now = self.now(host);
+        let alive = (0..self.hosts.len()).filter(|other| !self.hosts[host].dead.contains(other));
+        let reachable = alive.map(|other| self.hosts[other].id).collect();
+        let mut result = Ok(());
+        self.with(host, |election| result = election.recover(now, &reachable));
+        result
     }
 
     pub(super) fn resign(&mut self, host: usize) {
@@ -292,7 +314,8 @@ impl World {
                 }
             }
             ElectionAction::Publish { seat, holder } => {
-                let stamp = self.at;
+                // Of two at one instant the same one is the later for all.
+                let stamp = self.at * 16 + host as u64;
                 for to in 0..self.hosts.len() {
                     let published = (seat.clone(), holder.clone(), stamp);
                     if to == host {
@@ -304,10 +327,11 @@ impl World {
                 }
             }
             ElectionAction::PublishCouncil(facts) => {
+                let stamp = self.at * 16 + host as u64;
                 for to in 0..self.hosts.len() {
                     if to == host || !self.cut.contains(&(host, to)) {
                         let after = self.latency();
-                        self.push(after, Event::GossipCouncil { to, facts: facts.clone() });
+                        self.push(after, Event::GossipCouncil { to, facts: facts.clone(), stamp });
                     }
                 }
             }
@@ -316,9 +340,9 @@ impl World {
     }
 
     fn held(&mut self, host: usize, seat: &Seat, term: Term, until: u64) {
-        let at = self.at;
+        let (at, apart) = (self.at, self.apart);
         let known = self.holdings.entry(seat.clone()).or_default();
-        for other in known.iter() {
+        for other in known.iter().filter(|_| !apart) {
             assert!(other.term < term, "{host} holds term {term} at {at}, after {other:?}");
             assert!(other.host == host || other.until <= at, "{host} holds term {term} from {at}, over {other:?}");
         }
@@ -326,10 +350,13 @@ impl World {
     }
 
     fn renewed(&mut self, host: usize, seat: &Seat, term: Term, until: u64) {
-        let at = self.at;
+        let (at, apart) = (self.at, self.apart);
         let known = self.holdings.entry(seat.clone()).or_default();
-        let last = known.last_mut().expect("a renewal follows a holding");
-        assert!(last.host == host && last.term == term && last.until >= at, "{host} renews {term} at {at}: {last:?}");
+        let beside = known.iter().find(|other| other.host != host && other.until > at);
+        assert!(apart || beside.is_none(), "{host} renews {term} at {at} beside {beside:?}");
+        let last = known.iter_mut().find(|holding| holding.host == host && holding.term == term);
+        let last = last.expect("a renewal follows a holding");
+        assert!(last.until >= at, "{host} renews {term} at {at}: {last:?}");
         last.until = until;
     }
 
@@ -375,10 +402,12 @@ impl World {
                     self.show(to);
                 }
             }
-            Event::GossipCouncil { to, facts } => {
-                let is_news = |known: &CouncilFacts| known.genesis != facts.genesis || known.version < facts.version;
+            Event::GossipCouncil { to, facts, stamp } => {
+                let is_news = |(known, at): &(CouncilFacts, u64)| {
+                    if known.genesis == facts.genesis { known.version < facts.version } else { *at < stamp }
+                };
                 if self.hosts[to].election.is_some() && self.hosts[to].council.as_ref().is_none_or(is_news) {
-                    self.hosts[to].council = Some(facts);
+                    self.hosts[to].council = Some((facts, stamp));
                     self.show(to);
                 }
             }
@@ -434,8 +463,8 @@ impl World {
         for (seat, (holder, stamp)) in self.hosts[from].published.clone() {
             self.push(MS, Event::Gossip { to, published: (seat, holder, stamp) });
         }
-        if let Some(facts) = self.hosts[from].council.clone() {
-            self.push(MS, Event::GossipCouncil { to, facts });
+        if let Some((facts, stamp)) = self.hosts[from].council.clone() {
+            self.push(MS, Event::GossipCouncil { to, facts, stamp });
         }
     }
 

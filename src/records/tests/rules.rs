@@ -346,3 +346,17 @@ fn news_goes_to_all_of_a_small_ring_and_to_a_few_of_a_large_one() {
     assert_eq!((told(2).len(), told(10).len(), told(11).len(), told(1000).len()), (2, 10, 3, 6));
     assert!(!told(10).contains(&node(1)));
 }
+
+#[test]
+fn nothing_that_a_departed_node_owns_is_taken_until_it_is_taken_back() {
+    let mut node = records(1);
+    let theirs = Key::node(super::node(2));
+    tell(&mut node, at_start(), record(theirs.as_str(), 2, START, Some("before")));
+    node.depart(at_start(), super::node(2));
+    assert_eq!(node.get(&theirs), None);
+    tell(&mut node, at_start(), record(theirs.as_str(), 2, START + MINUTE, Some("meanwhile")));
+    assert_eq!(node.get(&theirs), None, "a member that has not heard of it yet tells what it knows");
+    node.undepart(super::node(2));
+    tell(&mut node, at_start(), record(theirs.as_str(), 2, START, Some("before")));
+    assert_eq!(node.value(&theirs), Some(&bytes("before")), "it ran on, and had nothing new to say");
+}

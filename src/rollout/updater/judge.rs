@@ -89,7 +89,7 @@ impl Next<'_> {
         }
         let answers = member.is_some_and(|member| match member.node.liveness {
             Liveness::Alive | Liveness::Suspect => true,
-            Liveness::Down | Liveness::Left => false,
+            Liveness::Down | Liveness::Left | Liveness::Departed => false,
         });
         let goes_by = member.and_then(|member| member.status.target.as_ref());
         let has_become = match grant.kind {
@@ -141,6 +141,7 @@ impl Next<'_> {
         }
         let why = match member.map(|member| member.node.liveness) {
             Some(Liveness::Left) => "its node left in its turn".to_owned(),
+            Some(Liveness::Departed) => "its node was said to be gone for good in its turn".to_owned(),
             Some(Liveness::Alive | Liveness::Suspect | Liveness::Down) => {
                 let waited = now.since(lost_since).as_secs();
                 format!("its node went down in its turn, or cannot be reached any more, {waited} s ago")

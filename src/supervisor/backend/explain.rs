@@ -154,6 +154,7 @@ fn members(view: &GroupView) -> Vec<String> {
         let what = match (member.node.liveness, member.status.health) {
             (Liveness::Down, _) => "its node is down".to_owned(),
             (Liveness::Left, _) => "its node left".to_owned(),
+            (Liveness::Departed, _) => "its node is gone for good".to_owned(),
             (_, Health::Critical) => "its health check says critical".to_owned(),
             _ => match (member.status.state, &member.status.why) {
                 (ServiceState::Failed, why) => format!("it cannot run: {why}"),

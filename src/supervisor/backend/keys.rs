@@ -190,7 +190,7 @@ async fn ask_all(supervisor: &Supervisor, peers: &[Peer], request: &KeyRequest) 
             None => break,
         }
     }
-    let me = supervisor.look(|node| node.identity()).await?;
+    let me = supervisor.look(crate::node::Node::identity).await?;
     let here = Peer { id: me.id, address: me.address, liveness: Liveness::Alive };
     let others = peers.iter().map(|peer| {
         answers.remove(&peer.id).unwrap_or_else(|| shape(*peer, Err("it was not asked to the end".to_owned())))

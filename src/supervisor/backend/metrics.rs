@@ -19,6 +19,7 @@ pub(super) struct Ring {
     groups: usize,
     records: usize,
     unread: u64,
+    local_health: u8,
     /// The terms of the leader's seats that this node holds.
     leads: Vec<(GroupId, Term)>,
 }
@@ -36,7 +37,8 @@ pub(super) struct Numbers {
 impl Ring {
     /// Counted on the loop: a number per kind, whatever the ring's size.
     pub(super) fn of(node: &Node) -> Self {
-        let states = [MemberState::Alive, MemberState::Suspect, MemberState::Down, MemberState::Left];
+        let states =
+            [MemberState::Alive, MemberState::Suspect, MemberState::Down, MemberState::Left, MemberState::Departed];
         let mut members: BTreeMap<&'static str, usize> = states.iter().map(|state| (state.as_str(), 0)).collect();
         for known in node.census().nodes() {
             *members.entry(MemberState::from(known.liveness).as_str()).or_default() += 1;
@@ -48,6 +50,7 @@ impl Ring {
             groups: node.census().group_ids().count(),
             records: node.records().iter().count(),
             unread: node.unread(),
+            local_health: node.local_health(),
             leads,
         }
     }
@@ -99,6 +102,8 @@ fn ring(page: &mut Page, numbers: &Numbers) {
     page.single("sup_records", "gauge", "Records that are known, tombstones included.", numbers.ring.records);
     let help = "Messages that could not be read: of kinds that only newer nodes know, or damaged by their maker.";
     page.single("sup_messages_unread_total", "counter", help, numbers.ring.unread);
+    let help = "How badly this node keeps up itself, from 0 (well) to 8: the longer it waits before it doubts others.";
+    page.single("sup_local_health", "gauge", help, numbers.ring.local_health);
     page.metric("sup_leader_term", "gauge", "The term of a leader's seat that this node holds; absent if it does not.");
     for (group, term) in &numbers.ring.leads {
         page.value("sup_leader_term", &[("group", &group.to_string())], term);
@@ -181,6 +186,7 @@ mod tests {
                 groups: 1,
                 records: 9,
                 unread: 2,
+                local_health: 0,
                 leads: vec![("redis.default".parse().unwrap(), Term(7))],
             },
             services: vec![Arc::new(ServiceStatus::loaded(&spec, Now::default()))],

@@ -220,6 +220,7 @@ impl Story<'_> {
                     .to_owned();
             }
             Liveness::Left => return "has left".to_owned(),
+            Liveness::Departed => return "is gone for good".to_owned(),
             Liveness::Alive | Liveness::Suspect => {}
         }
         let report = member.status.turn.as_ref().filter(|report| report.turn == grant.turn);

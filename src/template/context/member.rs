@@ -24,7 +24,7 @@ pub fn member(group: &GroupView, member: &MemberView) -> Value {
         "alive": node.liveness == Liveness::Alive,
         "suspect": node.liveness == Liveness::Suspect,
         "confirmed": node.liveness == Liveness::Down,
-        "departed": node.liveness == Liveness::Left,
+        "departed": matches!(node.liveness, Liveness::Left | Liveness::Departed),
         "persistent": false,
         "sys": {
             "ip": ip,

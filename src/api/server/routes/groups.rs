@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Context, part};
 use crate::api::server::body;
 use crate::api::server::reply::{Reply, json};
-use crate::api::shape::{Acted, DesiredRequest, Explanation, Group, GroupMember, Groups};
+use crate::api::shape::{Acted, DesiredRequest, Explanation, Group, GroupMember, Groups, RecoverRequest, Recovery};
 use crate::api::{Backend, Problem, ProblemKind};
 
 /// `GET /v1/groups/G/members`.
@@ -44,6 +44,22 @@ pub(super) async fn desired<B: Backend>(
         return Err(Problem::new(ProblemKind::BadRequest, detail));
     }
     json(context.backend.set_desired(&group, request).await)
+}
+
+pub(super) async fn recover<B: Backend>(
+    State(context): State<Context<B>>,
+    Path(group): Path<String>,
+    request: Body,
+) -> Reply<Recovery> {
+    let group = part(&group)?;
+    let request: RecoverRequest = body::json(request).await?;
+    if !request.accept_split_brain_risk {
+        let detail = "whether the lost voters are really gone is for a person to know: if they live where this node \
+                      cannot see them, two members will lead";
+        return Err(Problem::new(ProblemKind::Unconfirmed, detail)
+            .next("make sure that they are off, and say accept_split_brain_risk"));
+    }
+    json(context.backend.recover(&group, request).await)
 }
 
 pub(super) async fn explain<B: Backend>(

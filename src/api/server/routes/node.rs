@@ -1,13 +1,14 @@
 //! This node and the ring.
 
-use axum::extract::State;
+use axum::body::Body;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::Context;
-use crate::api::server::guard;
 use crate::api::server::reply::{Reply, json, typed};
-use crate::api::shape::{Members, Node};
+use crate::api::server::{body, guard};
+use crate::api::shape::{DepartRequest, Departed, Members, Node};
 use crate::api::{Backend, Problem};
 
 /// Whether the supervisor answers: its loop is asked, not only its HTTP.
@@ -26,6 +27,22 @@ pub(super) async fn node<B: Backend>(State(context): State<Context<B>>) -> Reply
 
 pub(super) async fn members<B: Backend>(State(context): State<Context<B>>) -> Reply<Members> {
     json(context.backend.members().await)
+}
+
+pub(super) async fn depart<B: Backend>(
+    State(context): State<Context<B>>,
+    Path(node): Path<String>,
+    request: Body,
+) -> Reply<Departed> {
+    let request: DepartRequest = body::json(request).await?;
+    json(context.backend.depart(&node, request).await)
+}
+
+pub(super) async fn undepart<B: Backend>(
+    State(context): State<Context<B>>,
+    Path(node): Path<String>,
+) -> Reply<Departed> {
+    json(context.backend.undepart(&node).await)
 }
 
 pub(super) async fn shutdown<B: Backend>(State(context): State<Context<B>>) -> Result<StatusCode, Problem> {
