@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, setsockopt, socket, sockopt::ReceiveTimeout,
-};
+use nix::libc;
+use nix::sys::socket::sockopt::ReceiveTimeout;
+use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt, socket};
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use crate::harness::{Answer, Node, Ring, SUP, run, wait_for, wait_until};
@@ -298,32 +299,35 @@ fn the_key_of_ten_nodes_is_changed_under_config_changes_and_nobody_is_suspected_
     println!("{last} configs applied; {} kept", history["revisions"].as_array().map_or(0, Vec::len));
 }
 
-/// Everything that goes over any network of this host.
+/// All that goes in and out of one host.
 struct Capture {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Vec<u8>>,
 }
 
 impl Capture {
-    /// What has `network` (the first three bytes of both addresses) in its header.
-    fn of(network: [u8; 3]) -> Self {
-        let all = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll);
-        let all = all.expect("root may listen to everything");
-        setsockopt(&all, ReceiveTimeout, &TimeVal::milliseconds(50)).expect("a timeout can be set");
+    /// Listens on the first of them from now on.
+    fn of(hosts: &Hosts) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
+        let (ready, listening) = channel();
+        let thread = hosts.within(0, move || {
+            let all = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll);
+            let all = all.expect("root may listen to everything");
+            setsockopt(&all, ReceiveTimeout, &TimeVal::milliseconds(50)).expect("a timeout can be set");
+            ready.send(()).expect("the test waits");
             let (mut captured, mut frame) = (Vec::new(), vec![0; 65_536]);
             while !stopped.load(Ordering::Relaxed) {
                 // A timeout only asks whether to go on.
-                let Ok(bytes) = recv(all.as_raw_fd(), &mut frame, MsgFlags::empty()) else { continue };
-                // Ethernet, IPv4: the addresses are at 26 and 30.
-                if frame[..bytes].get(26..29) == Some(&network) && frame[..bytes].get(30..33) == Some(&network) {
+                let Ok((bytes, Some(from))) = recvfrom::<LinkAddr>(all.as_raw_fd(), &mut frame) else { continue };
+                // What a host says to itself is not on its way anywhere: its service's health check, above all.
+                if from.hatype() != libc::ARPHRD_LOOPBACK {
                     captured.extend_from_slice(&frame[..bytes]);
                 }
             }
             captured
         });
+        listening.recv().expect("it listens");
         Self { stop, thread }
     }
 
@@ -336,8 +340,7 @@ impl Capture {
 /// What was captured of three nodes that start a service and get a config.
 fn traffic(args: &[&str]) -> Option<Vec<u8>> {
     let mut hosts = Hosts::new(3)?;
-    let [a, b, c, _] = hosts.ring.nodes[0].ip.octets();
-    let capture = Capture::of([a, b, c]);
+    let capture = Capture::of(&hosts);
     hosts.ring.start("demo", args);
     hosts.ring.wait_whole();
     for node in &hosts.ring.nodes {
