@@ -16,6 +16,7 @@
 //! | `genesis` | how the first council is agreed on |
 //! | `found` | when a council is proposed, and to whom |
 //! | `recover` | a council of which too many are lost, given up by a person |
+//! | `inquiry` | what the ring is asked before |
 //! | `change` | how a council is changed later on, and why that is safe |
 //! | `wish`, `attendance` | which change is wanted, and what that goes by |
 //! | `steward` | when a change is made, and what is said about it |
@@ -34,6 +35,7 @@ mod durable;
 mod found;
 mod genesis;
 mod holder;
+mod inquiry;
 mod machine;
 mod message;
 mod recover;
@@ -53,7 +55,7 @@ pub use change::{Amendment, Minutes};
 pub use council::{Ballot, Council, CouncilId, GenesisId, Proposal, SUPERSEDED_MAX};
 pub use durable::{Damage, ElectionError};
 pub use machine::{Election, ElectionConfig};
-pub use message::{Claimant, ElectionMessage, Holding, Refusal};
+pub use message::{Claimant, ElectionMessage, Holding, Part, Refusal};
 pub use recover::RecoverError;
 pub use rules::GroupRules;
 pub use status::{ElectionStatus, SeatStatus};

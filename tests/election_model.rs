@@ -135,6 +135,8 @@ fn view() -> View {
         ready: true,
         published: BTreeMap::new(),
         published_council: None,
+        // Who founds a council asks nobody first here: the model is to hold without that.
+        ring: BTreeSet::new(),
     }
 }
 

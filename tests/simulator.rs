@@ -18,6 +18,12 @@ fn seeds(range: std::ops::Range<u64>) {
     }
 }
 
+/// Each of them once showed a mistake.
+#[test]
+fn clusters_that_once_failed_hold_every_invariant() {
+    seeds(180..181);
+}
+
 fn ring(hosts: usize, loss_per_mille: u32) -> Cluster {
     let link = Link { loss_per_mille, ..Link::default() };
     let mut cluster = Cluster::of_nodes(ClusterConfig { hosts, link, ..ClusterConfig::default() });

@@ -9,6 +9,7 @@ use super::action::ElectionAction;
 use super::council::{Ballot, Council, CouncilId, FIRST, GenesisId, Proposal, SUPERSEDED_MAX, choose_voters, majority};
 use super::disk::Tellable;
 use super::genesis::{Answer, Bid, Yielded};
+use super::inquiry::Inquiry;
 use super::machine::{Election, Heard, Standing};
 use super::message::ElectionMessage;
 
@@ -35,6 +36,8 @@ pub(super) struct Founding {
     recovers: Option<GenesisId>,
     /// The council that was published last, and when it may be published again.
     told: Option<(CouncilId, Mono)>,
+    /// What the ring said when it was asked.
+    pub(super) inquiry: Inquiry,
 }
 
 impl Founding {
@@ -44,6 +47,11 @@ impl Founding {
             self.alive = alive.to_vec();
         }
         changed
+    }
+
+    /// Whether a proposal of this node is under way.
+    pub(super) fn proposes(&self) -> bool {
+        self.bid.is_some()
     }
 }
 
@@ -76,6 +84,9 @@ impl Election {
 
     /// The view changed: whether this node is to propose, and whether its proposal can still be accepted by all.
     pub(super) fn founding_view(&mut self, now: Mono) {
+        if self.charter.council.is_some() {
+            self.founding.inquiry = Inquiry::default();
+        }
         let alive = self.view.alive(self.config.me);
         let lost = |bid: &Bid| bid.missing().iter().any(|voter| !alive.contains(voter));
         if self.founding.bid.as_ref().is_some_and(lost) {
@@ -87,6 +98,7 @@ impl Election {
             self.founding.propose_at = None;
         } else if changed || self.founding.propose_at.is_none() {
             self.founding.propose_at = Some(now + self.calm());
+            self.inquire();
         }
     }
 
@@ -103,7 +115,7 @@ impl Election {
         }
     }
 
-    fn may_propose(&self, alive: &[NodeId]) -> bool {
+    pub(super) fn may_propose(&self, alive: &[NodeId]) -> bool {
         if self.given_up().is_some() {
             return self.config.rules.is_some() && self.view.ready && !alive.is_empty();
         }
@@ -128,9 +140,10 @@ impl Election {
     ///
     /// The price, paid on purpose: members that died for good before there ever was a council can keep a group waiting,
     /// until the ring forgets them (24 h), they are told to have left, or enough others join. The status names them.
-    /// Two sides that have never heard of each other are not covered: nobody can count those that it does not know.
+    /// Two sides that have never heard of each other are not covered: nobody can count those that it does not know. Of
+    /// those whose news are only late the ring is asked first, see `inquiry`.
     pub(super) fn founders(&self) -> usize {
-        let known = self.view.members.len();
+        let known = self.view.members.len() + self.kin().len();
         let most = majority(known);
         let voters = most | 1;
         let size = self.config.rules.map_or(0, |rules| rules.council_size);
@@ -168,6 +181,12 @@ impl Election {
         let me = self.config.me;
         let alive = self.view.alive(me);
         let Some(rules) = self.config.rules.filter(|_| self.may_propose(&alive)) else { return };
+        // What a person gives up is not asked for.
+        if self.given_up().is_none() && !self.unheard().is_empty() {
+            self.inquire();
+            self.founding.propose_at = Some(now + self.repeat());
+            return;
+        }
         let other = self.charter.accepted.as_ref().map(|accepted| accepted.ballot.proposer).filter(|id| *id != me);
         let until = self.founding.accepted_at.map(|at| at + self.patience());
         if other.is_some_and(|proposer| self.view.is_alive(proposer))
@@ -256,6 +275,8 @@ impl Election {
             }
             M::Confirm(council) => self.hear_council(now, from, &council),
             M::Defunct(genesis) => self.take_defunct(now, from, genesis),
+            M::Inquire { incarnation } => self.answer_inquiry(from, incarnation),
+            M::Unaware { incarnation, part } => self.take_unaware(from, incarnation, part),
             M::Canvass { .. }
             | M::Willing { .. }
             | M::Claim { .. }

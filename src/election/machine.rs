@@ -313,7 +313,9 @@ impl Election {
             | M::Abandon { .. }
             | M::Abandoned { .. }
             | M::Confirm(_)
-            | M::Defunct(_) => {
+            | M::Defunct(_)
+            | M::Inquire { .. }
+            | M::Unaware { .. } => {
                 self.take_founding(now, from, msg);
             }
             M::Amend { holding, amendment } => {
@@ -459,6 +461,14 @@ impl Election {
         let me = self.config.me;
         let Some(council) = self.council() else {
             let (alive, silent) = (self.view.alive(me), self.view.silent(me));
+            let unheard = self.unheard();
+            if self.may_propose(&alive) && !unheard.is_empty() {
+                return status::inquiring(&unheard);
+            }
+            let kin = self.kin();
+            if !kin.is_empty() {
+                return status::unintroduced(&kin);
+            }
             return status::without_council(alive.len(), self.min_members(), self.founders(), &silent);
         };
         if self.given_up().is_some() {

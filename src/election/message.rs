@@ -145,6 +145,27 @@ pub enum ElectionMessage {
         /// Why.
         reason: Refusal,
     },
+    /// I am about to found a council, unless you know of one.
+    Inquire {
+        /// Which run of the asker's process, to be given back with the answer.
+        incarnation: u64,
+    },
+    /// I know of none.
+    Unaware {
+        /// Of who asked.
+        incarnation: u64,
+        /// Whether I am of the group.
+        part: Part,
+    },
+}
+
+/// How a node stands to a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Part {
+    /// It has a part in its elections.
+    Member,
+    /// It has none.
+    Stranger,
 }
 
 /// How a claimant stands to the seat.

@@ -48,6 +48,20 @@ pub(super) fn without_council(alive: usize, least: usize, founders: usize, silen
     }
 }
 
+/// Nodes of the ring are still to say whether they know of a council.
+pub(super) fn inquiring(unheard: &[NodeId]) -> SeatStatus {
+    let nodes = if unheard.len() == 1 { "node" } else { "nodes" };
+    let why = format!("asking the ring for a council, and waiting for the {nodes} {}", names(unheard));
+    SeatStatus { state: ElectionState::Running, why }
+}
+
+/// Nodes said that they are members, and nothing else is known of them yet.
+pub(super) fn unintroduced(kin: &[NodeId]) -> SeatStatus {
+    let nodes = if kin.len() == 1 { "the node" } else { "the nodes" };
+    let why = format!("{nodes} {} joined the group, and the records of that are on their way", names(kin));
+    SeatStatus { state: ElectionState::NoQuorum, why }
+}
+
 /// The first few by name, the others by number.
 fn names(ids: &[NodeId]) -> String {
     let named: Vec<String> = ids.iter().take(NAMED_MAX).map(|id| id.short()).collect();
@@ -123,6 +137,15 @@ mod tests {
         let status = without_council(1, 1, 2, &ids[..1]);
         assert_eq!(status.why, "waiting for 1 more of 2 known members (00000001 does not answer)");
         assert_eq!(without_council(5, 3, 5, &ids[..4]).state, ElectionState::Running);
+    }
+
+    #[test]
+    fn a_group_whose_ring_is_asked_says_whom_it_waits_for() {
+        let ids = [0xa1b2_c3d4, 0x0102_0304].map(|bits: u128| NodeId::from_u128(bits << 96));
+        let why = "asking the ring for a council, and waiting for the nodes a1b2c3d4, 01020304";
+        assert_eq!(inquiring(&ids).why, why);
+        let why = "the node a1b2c3d4 joined the group, and the records of that are on their way";
+        assert_eq!(unintroduced(&ids[..1]).why, why);
     }
 
     #[test]

@@ -71,6 +71,9 @@ pub struct View {
     pub published: BTreeMap<Seat, SeatHolder>,
     /// The council, as last heard.
     pub published_council: Option<CouncilFacts>,
+    /// The other nodes of the ring that answer, members or not: who founds a council asks all of them first. Needs to be
+    /// told only to a member that knows of no council.
+    pub ring: BTreeSet<NodeId>,
 }
 
 impl View {

@@ -158,9 +158,23 @@ impl Node {
                 candidacy.eligible = candidacy.present;
             }
         }
+        if !self.knows_council(id) {
+            told.ring = self.ring.alive().map(|member| member.id).filter(|node| *node != self.me).collect();
+        }
         if let Some(group) = self.groups.get_mut(id) {
             group.inform_at = None;
             group.election.set_view(now, told);
+        }
+    }
+
+    fn knows_council(&self, id: &GroupId) -> bool {
+        self.groups.get(id).is_some_and(|group| !group.election.voters().is_empty())
+    }
+
+    /// Who founds a council asks the whole ring first, so it has to know who is in it.
+    pub(super) fn inform_founders(&mut self, now: Now) {
+        for group in self.groups.values_mut().filter(|group| group.election.voters().is_empty()) {
+            group.inform_at.get_or_insert(now.mono + NEWCOMERS_WAIT);
         }
     }
 
@@ -181,6 +195,7 @@ impl Node {
             ready: self.joining.is_over() && !self.is_out(),
             published: self.census.holders(id),
             published_council: self.census.council(id).cloned(),
+            ring: BTreeSet::new(),
         }
     }
 

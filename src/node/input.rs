@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::base::{GroupId, NodeId, Now};
+use crate::election::{Council, ElectionMessage, Part};
 use crate::records::Write;
 use crate::ring::{RingResponse, StreamError};
 
@@ -45,18 +46,26 @@ impl Node {
         }
     }
 
-    fn take_election_message(
-        &mut self,
-        now: Now,
-        from: NodeId,
-        group: &GroupId,
-        msg: crate::election::ElectionMessage,
-    ) {
+    fn take_election_message(&mut self, now: Now, from: NodeId, group: &GroupId, msg: ElectionMessage) {
         // A voter need not be able to read its group's records yet: a claim may outrun them. But it must be a member,
         // or have been one: others never get a vote, so they have no election to ask.
         if let Some(group) = self.groups.get_mut(group) {
             group.election.handle(now, from, msg);
+        } else if let ElectionMessage::Inquire { incarnation } = msg {
+            self.answer_inquiry(from, group, incarnation);
         }
+    }
+
+    /// A member of a group in which this node has no part asks whether there is a council.
+    fn answer_inquiry(&mut self, from: NodeId, group: &GroupId, incarnation: u64) {
+        let Some(address) = self.ring.address(from) else { return };
+        let msg = match self.census.council(group) {
+            Some(facts) => ElectionMessage::Confirm(Council::from_facts(facts)),
+            // Its stored part cannot be read: it may know of one, and cannot say that there is none.
+            None if self.unreadable.contains_key(group) => return,
+            None => ElectionMessage::Unaware { incarnation, part: Part::Stranger },
+        };
+        self.send(address, &Packet::Election { from: self.me, group: group.clone(), msg }, None);
     }
 
     fn take_request(&mut self, now: Now, conn: u64, from: SocketAddr, bytes: &[u8]) {

@@ -168,6 +168,7 @@ impl Node {
     fn peers_changed(&mut self, now: Now) {
         let peers: Vec<NodeId> = self.ring.alive().map(|member| member.id).filter(|id| *id != self.me).collect();
         self.records.set_peers(now, &peers);
+        self.inform_founders(now);
     }
 
     fn drain_records(&mut self, now: Now) -> bool {

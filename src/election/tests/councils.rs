@@ -13,7 +13,8 @@ fn grown(seed: u64, size: usize) -> World {
     let mut world = World::of_latecomers(seed, size);
     for host in 0..size {
         world.start(host);
-        world.run_for(300);
+        // The first one founds a council of itself before the others come.
+        world.run_for(if host == 0 { 2_000 } else { 300 });
     }
     let voters: Vec<usize> = (0..size.min(5) - usize::from(size.min(5).is_multiple_of(2))).collect();
     let steps = u64::try_from(voters.len()).unwrap() + 2;
@@ -226,4 +227,49 @@ fn no_two_hold_a_seat_while_councils_change_and_a_healed_ring_has_the_council_th
     for seed in 0..100 {
         torment(seed);
     }
+}
+
+#[test]
+fn a_newcomer_that_no_record_has_reached_asks_the_ring_and_follows_the_council_that_there_is() {
+    let mut world = World::of_latecomers(11, 2);
+    // It has the lowest id, so that as far as it knows it is the one to found a council.
+    world.unread.insert(0);
+    world.start(1);
+    assert!(world.until_vote(&[1], 3_000).is_some(), "{}", world.why());
+    world.until_led(None, 3_000).unwrap();
+    world.start(0);
+    world.run_for(20_000);
+    let council = |host: usize| world.hosts[host].election.as_ref().unwrap().status().council;
+    assert!(council(1).is_some() && council(0) == council(1), "{:?}", council(0));
+    let holdings = &world.holdings[&Seat::Leader];
+    assert!(holdings.iter().all(|holding| holding.host == 1), "{holdings:?}");
+}
+
+#[test]
+fn of_two_members_that_no_record_of_the_other_has_reached_neither_founds_a_council_alone() {
+    let mut world = World::of_latecomers(12, 2);
+    world.unread.extend([0, 1]);
+    world.start(0);
+    world.start(1);
+    world.run_for(20_000);
+    let status = |world: &World, host: usize| world.hosts[host].election.as_ref().unwrap().status();
+    assert!((0..2).all(|host| status(&world, host).council.is_none()));
+    let why = &status(&world, 0).seats[&Seat::Leader].why;
+    assert!(why.ends_with("joined the group, and the records of that are on their way"), "{why}");
+    world.unread.clear();
+    world.look_all();
+    assert!(world.until_led(None, 5_000).is_some(), "{}", world.why());
+}
+
+#[test]
+fn nobody_founds_a_council_while_a_node_that_the_ring_shows_alive_does_not_answer() {
+    let mut world = World::of_latecomers(13, 2);
+    world.unread.insert(0);
+    world.start(1);
+    world.until_led(None, 5_000).unwrap();
+    // Its questions are lost, and the ring shows the other alive all the same.
+    world.loss = 1_000;
+    world.start(0);
+    world.run_for(5_000);
+    assert!(world.hosts[0].election.as_ref().unwrap().status().council.is_none());
 }

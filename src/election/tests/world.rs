@@ -77,6 +77,8 @@ pub(super) struct World {
     pub(super) loss: u32,
     pub(super) duplication: u32,
     pub(super) slow: u64,
+    /// Whom no record of others reaches, though it reaches them.
+    pub(super) unread: BTreeSet<usize>,
     /// Pairs (from, to) whose messages are lost.
     pub(super) cut: BTreeSet<(usize, usize)>,
     pub(super) holdings: BTreeMap<Seat, Vec<Holding>>,
@@ -120,6 +122,7 @@ impl World {
             loss: 0,
             duplication: 0,
             slow: 0,
+            unread: BTreeSet::new(),
             cut: BTreeSet::new(),
             holdings: BTreeMap::new(),
             rng,
@@ -240,6 +243,16 @@ impl World {
             ready: me.ready,
             published: me.published.iter().map(|(seat, (holder, _))| (seat.clone(), holder.clone())).collect(),
             published_council: me.council.as_ref().map(|(facts, _)| facts.clone()),
+            ring: (0..self.hosts.len())
+                .filter(|other| *other != host && !me.dead.contains(other))
+                .map(|other| self.hosts[other].id)
+                .collect(),
+        };
+        let view = if self.unread.contains(&host) {
+            let members = view.members.into_iter().filter(|(id, _)| *id == me.id).collect();
+            View { members, seats: view.seats, ready: view.ready, ring: view.ring, ..View::default() }
+        } else {
+            view
         };
         self.with(host, |election| election.set_view(now, view));
     }
