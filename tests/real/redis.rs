@@ -92,6 +92,10 @@ fn a_leader_that_is_stopped_hands_over_and_its_redis_is_gone() {
 #[test]
 fn a_leader_that_is_stopped_does_not_wait_for_its_followers_next_report_and_loses_nothing() {
     let (mut ring, leader, _) = three();
+    // A follower that is still being given its first copy is waited for, however long that takes.
+    for follower in followers(&ring, leader) {
+        wait_replicated(&ring, leader, follower, "before");
+    }
     let ip = ring.nodes[leader].ip;
     let mut connection = Redis::connect(ip).expect("redis accepts");
     for number in 0..200 {
