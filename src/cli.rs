@@ -125,8 +125,7 @@ fn dispatch(cli: Cli, out: &mut Out<'_>) -> Outcome {
             FileCommand::Remove(args) => file::remove(client, out, args).await,
         }),
         Command::Update(args) => {
-            let key = release::signing_key(globals, args.sign.as_deref())?;
-            ask(globals, out, async |client, out| update::update(client, out, &args, key.as_ref()).await)
+            ask(globals, out, async |client, out| update::update(client, out, globals, &args).await)
         }
         Command::Rollout(command) => ask(globals, out, async |client, out| match &command {
             RolloutCommand::Status(args) => rollout::status(client, out, &args.group).await,

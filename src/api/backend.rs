@@ -134,7 +134,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// meant.
     fn release(&self, release: &ReleaseQuery) -> impl Future<Output = Result<Release, Problem>> + Send;
 
-    /// Removes the releases that no group needs, but for the newest few of each plan (`keep-releases`).
+    /// Removes the releases that no group needs, but for the newest few of each plan (`keep-releases`),
+    /// and those that were just handed over, to be asked for.
     fn gc_releases(&self) -> impl Future<Output = Result<ReleasesRemoved, Problem>> + Send;
 
     /// Verifies the archive of a release, and keeps it on this node. Nothing is kept if it is refused

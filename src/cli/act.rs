@@ -1,9 +1,8 @@
 //! `sup stop`, `sup restart`, `sup unload`.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use super::args::{ActArgs, LONG_PATIENCE, PATIENCE};
+use super::args::{ActArgs, ChangePatience};
 use super::failure::{Failure, Outcome};
 use super::out::Out;
 use super::progress::{End, Since, Sought, Wants, follow};
@@ -29,7 +28,7 @@ pub(super) async fn stop(client: &Client, out: &mut Out<'_>, args: &ActArgs) -> 
     let done = match args.scope() {
         Scope::Here => watch.until(out, async || Ok(is_down(client.service(&service).await?.member))).await,
         Scope::Everywhere if client.group(group).await?.strategy == Strategy::Rolling => {
-            match rolls(client, out, args.patience.timeout, &acted).await? {
+            match rolls(client, out, &args.patience, &acted).await? {
                 Rolled::Done => Ok(()),
                 Rolled::Otherwise(outcome) => return outcome,
             }
@@ -109,7 +108,7 @@ pub(super) async fn unload(client: &Client, out: &mut Out<'_>, args: &ActArgs) -
 }
 
 async fn begin(client: &Client, args: &ActArgs, action: Action) -> Result<(Watch, Acted), Problem> {
-    let watch = Watch::open(client, None, args.patience.timeout).await?;
+    let watch = Watch::open(client, None, args.patience.at_once()).await?;
     let request = ActionRequest { scope: args.scope() };
     let acted = match client.act(action, &args.target, request).await {
         Ok(acted) => acted,
@@ -155,16 +154,15 @@ pub(super) enum Rolled {
 }
 
 /// Follows a state that was asked for on its way through a rolling group. It goes on without this command, and takes as
-/// long as it takes: patience is that with a rollout, unless more was asked for.
+/// long as it takes: patience is that with a rollout, unless another was asked for.
 pub(super) async fn rolls(
     client: &Client,
     out: &mut Out<'_>,
-    patience: Duration,
+    patience: &ChangePatience,
     acted: &Acted,
 ) -> Result<Rolled, Failure> {
     let group = &acted.group;
-    let patience = if patience == PATIENCE { LONG_PATIENCE } else { patience };
-    let mut watch = Watch::open(client, Some(group), patience).await?;
+    let mut watch = Watch::open(client, Some(group), patience.rolling()).await?;
     // What was asked for before already has its rollout already.
     let since = if acted.changed { acted.asked } else { 0 };
     let sought = Sought { since: Since::Asked(since), wants: Wants::Forward };

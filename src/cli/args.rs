@@ -101,9 +101,9 @@ pub(super) enum Command {
 }
 
 /// How long is waited, unless it is said.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long is waited for what goes from member to member.
-pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(3600);
+const LONG_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// How long to wait for what was asked for.
 #[derive(Debug, Clone, Args)]
@@ -143,7 +143,7 @@ pub(super) struct StartArgs {
     #[arg(long)]
     pub everywhere: bool,
     #[command(flatten)]
-    pub patience: Patience,
+    pub patience: ChangePatience,
     #[command(flatten)]
     pub supervisor: SupervisorArgs,
 }
@@ -163,7 +163,7 @@ pub(super) struct ActArgs {
     #[arg(long)]
     pub everywhere: bool,
     #[command(flatten)]
-    pub patience: Patience,
+    pub patience: ChangePatience,
 }
 
 impl ActArgs {
@@ -337,7 +337,7 @@ pub(super) struct ApplyArgs {
     #[arg(long, conflicts_with_all = ["no_wait", "timeout"])]
     pub dry_run: bool,
     #[command(flatten)]
-    pub patience: ConfigPatience,
+    pub patience: ChangePatience,
     #[command(flatten)]
     pub options: OptionsArgs,
 }
@@ -377,7 +377,7 @@ pub(super) struct RollbackArgs {
     #[arg(long, value_name = "REV")]
     pub expect: Option<String>,
     #[command(flatten)]
-    pub patience: ConfigPatience,
+    pub patience: ChangePatience,
 }
 
 #[derive(Debug, Args)]
@@ -389,18 +389,30 @@ pub(super) struct UnsetArgs {
     #[arg(long, value_name = "REV")]
     pub expect: Option<String>,
     #[command(flatten)]
-    pub patience: ConfigPatience,
+    pub patience: ChangePatience,
 }
 
-/// How long to wait for a config, which may take its time where members change one after the other.
+/// How long to wait for what may take its time where members change one after the other.
 #[derive(Debug, Clone, Args)]
-pub(super) struct ConfigPatience {
+pub(super) struct ChangePatience {
     /// Do not wait until it is done
     #[arg(long)]
     pub no_wait: bool,
     /// How long to wait [default: 60s; 1h where members change one after the other]
     #[arg(long, value_name = "TIME", value_parser = period::parse, conflicts_with = "no_wait")]
     pub timeout: Option<Duration>,
+}
+
+impl ChangePatience {
+    /// How long to wait for what all members do at once.
+    pub(super) fn at_once(&self) -> Duration {
+        self.timeout.unwrap_or(PATIENCE)
+    }
+
+    /// How long to wait for what goes from member to member.
+    pub(super) fn rolling(&self) -> Duration {
+        self.timeout.unwrap_or(LONG_PATIENCE)
+    }
 }
 
 /// How long to wait for what may take long by its nature.

@@ -4,13 +4,12 @@ mod preview;
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Serialize;
 use similar::TextDiff;
 
 use super::act::did_you_mean;
-use super::args::{ApplyArgs, ConfigPatience, DiffArgs, RollbackArgs, ShowArgs, UnsetArgs};
+use super::args::{ApplyArgs, ChangePatience, DiffArgs, RollbackArgs, ShowArgs, UnsetArgs};
 use super::failure::{Failure, Outcome};
 use super::out::{Out, Tone};
 use super::progress::{End, Since, Sought, Wants, follow};
@@ -29,10 +28,6 @@ use crate::base::GroupId;
 use crate::base::limits::CONFIG_BYTES;
 use crate::records::value::Strategy;
 
-/// How long one waits for a config that all members render at once.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long one waits for one that they render one after the other.
-const ROLLING_PATIENCE: Duration = Duration::from_secs(3600);
 /// The name of standard input.
 const STDIN: &str = "-";
 
@@ -196,17 +191,17 @@ struct Waiting {
 }
 
 impl Waiting {
-    async fn begin(client: &Client, group: &GroupId, patience: &ConfigPatience) -> Result<Self, Failure> {
+    async fn begin(client: &Client, group: &GroupId, patience: &ChangePatience) -> Result<Self, Failure> {
         let strategy = match client.rollout(group).await {
             Ok(report) => report.strategy,
             // A group may have its config before it has members.
             Err(problem) if problem.kind == ProblemKind::UnknownGroup => Strategy::None,
             Err(problem) => return Err(problem.into()),
         };
-        let timeout = patience.timeout.unwrap_or(match strategy {
-            Strategy::Rolling => ROLLING_PATIENCE,
-            Strategy::AtOnce | Strategy::None => PATIENCE,
-        });
+        let timeout = match strategy {
+            Strategy::Rolling => patience.rolling(),
+            Strategy::AtOnce | Strategy::None => patience.at_once(),
+        };
         Ok(Self { watch: Watch::open(client, Some(group), timeout).await?, strategy, no_wait: patience.no_wait })
     }
 

@@ -52,7 +52,7 @@ pub(super) async fn load(client: &Client, settings: &Settings, args: &StartArgs,
         Err(_) => Loaded::No,
     };
     let request = request(settings, args, loaded)?;
-    let mut watch = Watch::open(client, None, args.patience.timeout).await?;
+    let mut watch = Watch::open(client, None, args.patience.at_once()).await?;
     let Started { service: started, goes_on, .. } = client.start(&request).await?;
     if goes_on {
         let name = &started.service;
@@ -63,7 +63,7 @@ pub(super) async fn load(client: &Client, settings: &Settings, args: &StartArgs,
     if args.everywhere {
         let acted = client.set_desired(&started.group, &DesiredRequest::state(DesiredState::Up)).await?;
         if !args.patience.no_wait && started.strategy == Strategy::Rolling {
-            match act::rolls(client, out, args.patience.timeout, &acted).await? {
+            match act::rolls(client, out, &args.patience, &acted).await? {
                 Rolled::Done => {}
                 Rolled::Otherwise(outcome) => return outcome,
             }

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::path::Path;
 
 use super::act::did_you_mean;
-use super::args::UpdateArgs;
+use super::args::{Globals, UpdateArgs};
 use super::failure::{Failure, Outcome};
 use super::out::Out;
 use super::progress::{End, Since, Sought, Wants, follow, serving_total};
-use super::release::unpackable;
+use super::release::{signing_key, unpackable};
 use super::rollout::{interrupted, options_in_words};
 use super::watch::Watch;
 use crate::api::client::Client;
@@ -19,17 +19,13 @@ use crate::base::GroupId;
 use crate::records::value::Strategy;
 use crate::release::{self, SecretKey};
 
-pub(super) async fn update(client: &Client, out: &mut Out<'_>, args: &UpdateArgs, key: Option<&SecretKey>) -> Outcome {
+pub(super) async fn update(client: &Client, out: &mut Out<'_>, globals: &Globals, args: &UpdateArgs) -> Outcome {
     let group = &args.group;
     let before = match client.rollout(group).await {
         Ok(report) => report,
         Err(problem) => return Err(did_you_mean(client, &Target::Group(group.clone()), problem).await.into()),
     };
-    let theirs = match key {
-        Some(_) => None,
-        None => key_of_supervisor(client).await?,
-    };
-    let archive = archive(group, &args.release, key.or(theirs.as_ref()))?;
+    let archive = archive(client, globals, args).await?;
     let added = client.add_release(archive).await?;
     let mut watch = Watch::open(client, Some(group), args.patience.timeout).await?;
     let change = args.options.change();
@@ -69,15 +65,21 @@ async fn key_of_supervisor(client: &Client) -> Result<Option<SecretKey>, Problem
     })
 }
 
-/// The archive of what was typed: packed from a plan's directory, or a file.
-fn archive(group: &GroupId, path: &Path, key: Option<&SecretKey>) -> Result<File, Problem> {
+/// The archive of what was typed: packed from a plan's directory, or a file. Only what is packed here is signed here: a
+/// key that cannot be read keeps nobody from handing over a file.
+async fn archive(client: &Client, globals: &Globals, args: &UpdateArgs) -> Result<File, Problem> {
+    let path = args.release.as_path();
     let unreadable = |error: std::io::Error| {
         Problem::new(ProblemKind::UnknownPlan, format!("cannot read {}: {error}", path.display()))
             .next("name a plan's directory, or a file made by sup plan pack")
     };
     let meta = std::fs::metadata(path).map_err(unreadable)?;
     if meta.is_dir() {
-        return pack(group, path, key);
+        let key = match signing_key(globals, args.sign.as_deref())? {
+            Some(key) => Some(key),
+            None => key_of_supervisor(client).await?,
+        };
+        return pack(&args.group, path, key.as_ref());
     }
     let limit = u64::try_from(RELEASE_BODY_BYTES).unwrap_or(u64::MAX);
     if meta.len() > limit {

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::clock;
 use super::error::chain;
 use super::ringloop::RingHandle;
-use crate::base::{GroupId, Hash, ReleaseRef};
+use crate::base::{GroupId, Hash, Mono, ReleaseRef};
 use crate::blob::{BLOB_BYTES_MAX, BlobState, Blobs};
 use crate::census::GroupView;
 use crate::plan::Plan;
@@ -26,6 +26,10 @@ use crate::service::{Fetching, Releases};
 /// How long the record that says where a release is to be had is waited for: it may be a moment behind the one that
 /// asks for the release.
 const KNOWN_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a release that somebody brought or looked up is kept for being asked for. A command asks at once; a person
+/// who does it by hand has read the answer by then.
+const HELD_FOR: Duration = Duration::from_secs(600);
 
 /// The releases of this node. Cheap to clone.
 #[derive(Clone)]
@@ -39,8 +43,32 @@ struct Inner {
     keep: usize,
     /// What the services here go by, by group.
     uses: Mutex<BTreeMap<GroupId, Uses>>,
+    /// What is about to be asked for, and until when it is kept for that.
+    held: Mutex<Held>,
     /// Held while one is unpacked, so that none is unpacked twice.
     unpacking: AsyncMutex<()>,
+    /// Held while what nobody needs is looked for and removed, and from before a release is here, or is found, until it
+    /// is in `held`: what is looked for between those would not be seen to be needed.
+    collecting: AsyncMutex<()>,
+}
+
+/// Releases that are about to be asked for, each with the end of its time.
+#[derive(Debug, Default)]
+struct Held(BTreeMap<Hash, Mono>);
+
+impl Held {
+    fn hold(&mut self, release: Hash, now: Mono) {
+        self.0.insert(release, now + HELD_FOR);
+    }
+
+    fn let_go(&mut self, release: Hash) {
+        self.0.remove(&release);
+    }
+
+    fn at(&mut self, now: Mono) -> Vec<Hash> {
+        self.0.retain(|_, end| now < *end);
+        self.0.keys().copied().collect()
+    }
 }
 
 /// What a service of this node goes by.
@@ -59,8 +87,9 @@ pub(super) type Needed = BTreeMap<Hash, BTreeSet<GroupId>>;
 
 impl NodeReleases {
     pub(super) fn new(store: Arc<ReleaseStore>, blobs: Blobs, ring: RingHandle, keep: usize) -> Self {
-        let (uses, unpacking) = (Mutex::default(), AsyncMutex::default());
-        Self(Arc::new(Inner { store, blobs, ring, keep, uses, unpacking }))
+        let (uses, held) = (Mutex::default(), Mutex::default());
+        let (unpacking, collecting) = (AsyncMutex::default(), AsyncMutex::default());
+        Self(Arc::new(Inner { store, blobs, ring, keep, uses, held, unpacking, collecting }))
     }
 
     /// The same, for the member of a group.
@@ -88,6 +117,29 @@ impl NodeReleases {
     /// The copy that the member of a group is started from.
     pub(super) fn started_from(&self, group: &GroupId) -> Option<Hash> {
         self.uses().get(group)?.started_from
+    }
+
+    /// Brings a release here, or finds one, to be asked for soon: it is needed from now on, until that is done, or for
+    /// `HELD_FOR` at most.
+    pub(super) async fn hold<T, E>(
+        &self,
+        bring: impl Future<Output = Result<T, E>>,
+        which: impl FnOnce(&T) -> Hash,
+    ) -> Result<T, E> {
+        let _nothing_is_collected = self.0.collecting.lock().await;
+        let brought = bring.await?;
+        self.held().hold(which(&brought), clock::now().mono);
+        Ok(brought)
+    }
+
+    /// A release was asked for: from now on it is needed for as long as a group names it.
+    pub(super) fn asked_for(&self, release: Hash) {
+        self.held().let_go(release);
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // Held for single operations of the map, none of which can panic half-way.
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Copies a plan's directory, for the member of a group to be started from. The copy is needed from now on. Before
@@ -157,10 +209,12 @@ impl NodeReleases {
 
     /// Removes the releases that nobody needs, and their archives. Says which.
     pub(super) async fn collect(&self) -> Result<Vec<Kept>, CollectError> {
-        let needed = self.needed().await.ok_or(CollectError::Ended)?;
+        let _nothing_comes_in_between = self.0.collecting.lock().await;
+        let mut needed: BTreeSet<Hash> = self.needed().await.ok_or(CollectError::Ended)?.into_keys().collect();
+        needed.extend(self.held().at(clock::now().mono));
         let inner = Arc::clone(&self.0);
         let cleaning = tokio::task::spawn_blocking(move || {
-            let gone = inner.store.gc(inner.keep, &needed.into_keys().collect())?;
+            let gone = inner.store.gc(inner.keep, &needed)?;
             for kept in &gone {
                 info!(release = %kept.id, "a release that nobody needs was removed");
                 if let Some(blob) = kept.blob() {
@@ -174,7 +228,7 @@ impl NodeReleases {
     }
 
     /// The releases that groups run, are to run, or may have to go back to, and those that services here were started
-    /// from or have loaded; none while the supervisor ends. Nothing else says what may be removed.
+    /// from or have loaded; none while the supervisor ends. With what is held, this says what may not be removed.
     pub(super) async fn needed(&self) -> Option<Needed> {
         let asked = self.0.ring.look(|node| {
             let census = node.census();
@@ -311,11 +365,12 @@ impl Releases for GroupReleases {
 
 #[cfg(test)]
 mod tests {
-    use super::{named_by, said_of};
-    use crate::base::{BlobRef, Hash, ReleaseRef};
+    use super::{HELD_FOR, Held, named_by, said_of};
+    use crate::base::{BlobRef, Hash, Mono, ReleaseRef};
     use crate::census::{GroupView, Liveness, MemberView, NodeView};
     use crate::records::value::{DesiredRelease, MemberStatus, NodeFacts, Target};
     use std::sync::Arc;
+    use std::time::Duration;
 
     fn release(byte: u8) -> ReleaseRef {
         ReleaseRef {
@@ -344,6 +399,20 @@ mod tests {
             assert_eq!(said_of(&view(), release(byte).manifest), Some(release(byte)));
         }
         assert_eq!(said_of(&view(), release(4).manifest), None);
+    }
+
+    #[test]
+    fn what_is_about_to_be_asked_for_is_held_until_it_is_and_not_for_ever() {
+        let (first, second) = (release(1).manifest, release(2).manifest);
+        let mut held = Held::default();
+        held.hold(first, Mono(0));
+        held.hold(second, Mono(0) + Duration::from_millis(1));
+        let end = Mono(0) + HELD_FOR;
+        assert_eq!(held.at(Mono(0)), [first, second]);
+        assert_eq!(held.at(end), [second], "the first had its time");
+        held.hold(first, end);
+        held.let_go(second);
+        assert_eq!(held.at(end), [first], "it is held anew, and the second was asked for");
     }
 
     #[test]

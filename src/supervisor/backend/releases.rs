@@ -53,24 +53,31 @@ pub(super) async fn gc(supervisor: &Supervisor) -> Result<ReleasesRemoved, Probl
 
 /// Takes an archive. Before that, what nobody needs goes: this is when room is needed.
 pub(super) async fn add(supervisor: &Supervisor, upload: Upload) -> Result<ReleaseAdded, Problem> {
-    supervisor.0.services.releases().make_room().await;
-    let now = clock::now().wall;
-    blocking(supervisor, move |store, blobs| {
+    let releases = supervisor.0.services.releases();
+    releases.make_room().await;
+    // Whoever sends it may take long, and nothing waits for that.
+    let (scratch, archive) = blocking(supervisor, move |store, _| {
         let scratch = store.unfinished().map_err(|error| problem(&error))?;
         let archive = scratch.path().join("upload");
-        save(upload, &archive)?;
-        let kept = store.import(&archive, blobs, now).map_err(|error| problem(&error))?;
-        let bytes = kept.blob().map_or(0, |blob| blob.bytes);
-        info!(release = %kept.id, bytes, "a release was handed over");
-        Ok(ReleaseAdded { release: kept.id.to_string(), manifest: kept.id.manifest, bytes })
+        save(upload, &archive).map(|()| (scratch, archive))
     })
-    .await
+    .await?;
+    let now = clock::now().wall;
+    let importing = blocking(supervisor, move |store, blobs| {
+        let kept = store.import(&archive, blobs, now).map_err(|error| problem(&error));
+        drop(scratch);
+        kept
+    });
+    let kept = releases.hold(importing, |kept| kept.id.manifest).await?;
+    let bytes = kept.blob().map_or(0, |blob| blob.bytes);
+    info!(release = %kept.id, bytes, "a release was handed over");
+    Ok(ReleaseAdded { release: kept.id.to_string(), manifest: kept.id.manifest, bytes })
 }
 
-/// The one release of this node that is meant, as the members of its group can fetch it.
+/// The one release of this node that is meant, as the members of its group can fetch it. It stays until it is asked for.
 pub(super) async fn find(supervisor: &Supervisor, query: Query) -> Result<ReleaseRef, Problem> {
     let key = supervisor.0.settings.signing_key.clone();
-    blocking(supervisor, move |store, blobs| {
+    let finding = blocking(supervisor, move |store, blobs| {
         let kept = find_in(store, &query)?;
         if let Some(release) = kept.release() {
             return Ok(release);
@@ -80,8 +87,8 @@ pub(super) async fn find(supervisor: &Supervisor, query: Query) -> Result<Releas
         })?;
         let now = clock::now().wall;
         store.offer(kept.id.manifest, key.as_ref(), blobs, now).map_err(|error| problem(&error))
-    })
-    .await
+    });
+    supervisor.0.services.releases().hold(finding, |release| release.manifest).await
 }
 
 fn find_in(store: &ReleaseStore, query: &Query) -> Result<Kept, Problem> {

@@ -26,6 +26,7 @@ pub(super) async fn set_desired(
         Some(named) => Some(find(supervisor, group, named).await?),
         None => None,
     };
+    let wanted = release.as_ref().map(|release| release.manifest);
     let mut changed = false;
     // First, so that what is asked for besides is carried out like this.
     if !request.options.is_empty() {
@@ -33,6 +34,9 @@ pub(super) async fn set_desired(
     }
     if let Some(release) = release.filter(|release| is_news(&view, release)) {
         changed |= supervisor.execute(Command::SetRelease { group: group.clone(), release }).await?.changed;
+    }
+    if let Some(release) = wanted {
+        supervisor.0.services.releases().asked_for(release);
     }
     if let Some(state) = request.state {
         changed |= supervisor.execute(Command::SetDesired { group: group.clone(), state }).await?.changed;
