@@ -235,3 +235,32 @@ fn what_a_service_may_go_back_to_is_never_collected_and_what_nobody_needs_is() {
         !all().contains(&"1".to_owned())
     });
 }
+
+#[test]
+fn what_a_person_updates_to_is_signed_by_the_key_that_the_supervisor_has() {
+    let mut ring = Ring::new(1);
+    let key = ring.dir().join("key").to_str().expect("a plain name").to_owned();
+    let public = sup(&ring.nodes[0], &["release", "key", &key]);
+    let dir = teller(&ring, "plan", "1", "first", "");
+    ring.spawn(
+        0,
+        &[
+            "start",
+            &dir,
+            "--strategy",
+            "rolling",
+            "--signing-key",
+            &key,
+            "--trusted-keys",
+            public.lines().next().unwrap_or_default(),
+        ],
+    );
+    let node = &ring.nodes[0];
+    wait_told(node, &["first"]);
+    let next = teller(&ring, "next", "2", "second", "");
+    sup(node, &["update", GROUP, &next, "--min-healthy", "0s"]);
+    wait_told(node, &["first", "second"]);
+    let all = releases(node);
+    let signed = all.iter().find(|release| release["copy_of"].is_null()).expect("the release is here");
+    assert_ne!(signed["signature"]["by"], "nobody", "{signed}");
+}

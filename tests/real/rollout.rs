@@ -416,3 +416,21 @@ fn an_updater_that_is_cut_off_in_its_own_turn_leaves_the_group_to_another() {
         assert_eq!(starts(node), ["1.0.0", "1.1.0"], "each starts the release once");
     }
 }
+
+#[test]
+fn stopping_and_starting_everywhere_rolls_with_a_line_for_each_step_and_every_node_hears_of_it() {
+    let ring = fleet(3);
+    let options = ring.nodes[0].sup(&["stop", GROUP, "--everywhere"]);
+    assert_eq!(options.code, 0, "{options:?}");
+    for node in &ring.nodes {
+        assert_eq!(node.member(GROUP).expect("it is known")["state"], "down");
+        assert!(options.stderr.contains(&node.ip.to_string()), "{} is not told of: {options:?}", node.ip);
+        wait_until("the log tells of all turns", || {
+            let log = node.log();
+            log.contains("rollout began") && log.matches("turn granted").count() == 3 && log.contains("status=Done")
+        });
+    }
+    let started = ring.nodes[1].sup(&["start", "demo", "--everywhere"]);
+    assert_eq!(started.code, 0, "{started:?}");
+    wait_version(&all(&ring), "1.0.0");
+}
