@@ -130,7 +130,8 @@ impl Table {
     pub(super) fn insert(&mut self, mut record: Record) -> Visible {
         let before = self.remove(&record.key);
         let visible = match &before {
-            Some(before) if before.value == record.value => Visible::Same,
+            // A reader of a fenced key goes by the term, too: two holders may have written the same.
+            Some(before) if before.value == record.value && before.stamp.term == record.stamp.term => Visible::Same,
             None if record.is_tombstone() => Visible::Same,
             Some(_) | None => Visible::Changed,
         };
@@ -258,5 +259,17 @@ mod tests {
         assert_eq!(table.insert(record("shared/a", 3, Some("v"))), Visible::Same);
         assert_eq!(table.insert(record("shared/a", 4, None)), Visible::Changed);
         assert_eq!(table.insert(record("shared/a", 5, None)), Visible::Same);
+    }
+
+    #[test]
+    fn the_same_in_another_term_is_a_change() {
+        let mut table = Table::new();
+        let in_term = |term| {
+            let have = record("fenced/a", 1, Some("v"));
+            Record { stamp: Stamp { term, ..have.stamp }, ..have }
+        };
+        add(&mut table, in_term(4));
+        add(&mut table, in_term(5));
+        assert_eq!(table.insert(in_term(5)), Visible::Same);
     }
 }
