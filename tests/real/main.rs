@@ -17,6 +17,7 @@ mod partition;
 mod redis;
 mod redis_client;
 mod release;
+mod repair;
 mod ring;
 mod rollout;
 mod rollout_leader;

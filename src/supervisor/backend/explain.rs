@@ -35,7 +35,7 @@ pub(super) fn explain(
     sentences.extend(leadership(me, view));
     sentences.extend(members(view));
     if next.is_none() && !view.election_why.is_empty() {
-        next = Some("sup members".to_owned());
+        next = Some(next_for_election(view));
     }
     let notices = recent.iter().rev().filter(|event| event.group.as_ref() == Some(&view.group)).take(NOTICES);
     // A notice is one line here: what a problem points to has been shown above.
@@ -108,6 +108,19 @@ fn next_for(status: &ServiceStatus, view: &GroupView) -> Option<String> {
     }
 }
 
+/// What to do about an election that comes to nothing.
+fn next_for_election(view: &GroupView) -> String {
+    let lost = view.council.as_ref().is_some_and(|council| {
+        let is_alive = |id: &&NodeId| view.members.get(id).is_some_and(|m| m.node.liveness == Liveness::Alive);
+        council.voters.iter().filter(is_alive).count() * 2 <= council.voters.len()
+    });
+    if view.election == ElectionState::NoQuorum && lost {
+        let recover = format!("sup group recover {} --accept-split-brain-risk", view.group);
+        return format!("start the lost voters again; only if they never come back: {recover}");
+    }
+    "sup members".to_owned()
+}
+
 fn leadership(me: NodeId, view: &GroupView) -> Vec<String> {
     let name = |id: NodeId| match view.members.get(&id) {
         Some(_) if id == me => "this node".to_owned(),
@@ -174,7 +187,7 @@ mod tests {
     use super::{explain, sentence};
     use crate::api::shape::Target;
     use crate::base::{NodeId, Now, Term};
-    use crate::census::{ElectionState, GroupView, Liveness, MemberView, NodeView, SeatView};
+    use crate::census::{CouncilView, ElectionState, GroupView, Liveness, MemberView, NodeView, SeatView};
     use crate::records::value::{Health, MemberStatus, ServiceState};
     use crate::service::{ServiceSpec, ServiceStatus};
 
@@ -207,6 +220,27 @@ mod tests {
             members: members.into(),
             ..GroupView::empty("redis.default".parse().unwrap())
         }
+    }
+
+    #[test]
+    fn a_group_whose_voters_are_lost_is_told_how_to_go_on_without_them() {
+        let target: Target = "redis.default".parse().unwrap();
+        let next = |voters: &[u128]| {
+            let voters = voters.iter().copied().map(NodeId::from_u128).collect();
+            let view = GroupView {
+                election: ElectionState::NoQuorum,
+                election_why: "no quorum".to_owned(),
+                council: Some(CouncilView { voters, version: (Term(1), 1), change: String::new() }),
+                ..view()
+            };
+            explain(&target, ME, None, &view, &[]).next.unwrap_or_default()
+        };
+        assert_eq!(
+            next(&[1 << 100, 8, 9]),
+            "start the lost voters again; only if they never come back: sup group recover redis.default \
+             --accept-split-brain-risk"
+        );
+        assert_eq!(next(&[1 << 100, 7, 9]), "sup members", "a majority is there");
     }
 
     #[test]
