@@ -68,6 +68,9 @@ pub(crate) struct Fake {
     changes: broadcast::Sender<Event>,
 }
 
+/// What the files of the group come to.
+const FILES_REVISION: &str = "1a2b3c4d5e6f";
+
 pub(crate) fn node_id(n: u128) -> NodeId {
     NodeId::from_u128(n << 96 | n)
 }
@@ -87,6 +90,7 @@ pub(crate) fn member(n: u128, leader: bool) -> GroupMember {
         suitability: u64::try_from(n).ok(),
         release: "redis/7.0.15".into(),
         config_revision: None,
+        files_revision: Some(FILES_REVISION.into()),
         pid: u32::try_from(1000 + n).ok(),
         since: NOON,
         restarts: 0,
@@ -536,7 +540,11 @@ impl Backend for Fake {
             at: NOON,
             by: Some(node_id(2)),
         };
-        Ok(Files { group: group.clone(), files: vec![file("ca.pem", 2048), file("users.acl", 12)] })
+        Ok(Files {
+            group: group.clone(),
+            revision: Some(FILES_REVISION.into()),
+            files: vec![file("ca.pem", 2048), file("users.acl", 12)],
+        })
     }
 
     async fn file_history(&self, group: &GroupId, name: &FileName) -> Result<FileHistory, Problem> {

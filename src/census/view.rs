@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{FileName, GroupId, NodeId, Term};
+use crate::base::{FileName, GroupId, Hash, NodeId, Term};
 use crate::records::value::{
     AskedParts, Desired, DesiredRelease, FileRevision, Health, MemberStatus, NodeFacts, Order, Rollout, RolloutOptions,
     ServiceState, Strategy, Target, Topology,
@@ -171,6 +171,20 @@ pub struct GroupView {
 }
 
 impl GroupView {
+    /// One name for all files in force, by which to compare what members have; none if there are none.
+    #[must_use]
+    pub fn files_revision(&self) -> Option<String> {
+        if self.files.is_empty() {
+            return None;
+        }
+        let mut all = String::new();
+        for (name, file) in &self.files {
+            // A name has no line in it, and a revision no blank.
+            all.extend([name.as_str(), " ", &file.revision, "\n"]);
+        }
+        Some(Hash::of(all.as_bytes()).short())
+    }
+
     /// A group of which nothing is known.
     #[must_use]
     pub fn empty(group: GroupId) -> Self {

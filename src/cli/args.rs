@@ -286,6 +286,8 @@ pub(super) struct UploadArgs {
     /// Refuse unless this revision is in force (none: there never was such a file)
     #[arg(long, value_name = "REV")]
     pub expect: Option<String>,
+    #[command(flatten)]
+    pub patience: Patience,
 }
 
 #[derive(Debug, Args)]
@@ -308,6 +310,8 @@ pub(super) struct RollbackFileArgs {
     /// Refuse unless this revision is in force
     #[arg(long, value_name = "REV")]
     pub expect: Option<String>,
+    #[command(flatten)]
+    pub patience: Patience,
 }
 
 #[derive(Debug, Args)]
@@ -317,6 +321,8 @@ pub(super) struct RemoveFileArgs {
     /// Refuse unless this revision is in force
     #[arg(long, value_name = "REV")]
     pub expect: Option<String>,
+    #[command(flatten)]
+    pub patience: Patience,
 }
 
 #[derive(Debug, Args)]

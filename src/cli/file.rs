@@ -4,12 +4,14 @@ use std::fs::File;
 use std::path::Path;
 
 use super::act::did_you_mean;
-use super::args::{FileArgs, RemoveFileArgs, RollbackFileArgs, UploadArgs};
+use super::args::{FileArgs, Patience, RemoveFileArgs, RollbackFileArgs, UploadArgs};
 use super::failure::{Failure, Outcome};
 use super::out::{Out, Tone};
+use super::start::explained;
 use super::table::{Cell, Table};
+use super::watch::{Progress, Watch};
 use crate::api::client::Client;
-use crate::api::shape::{FileApplied, RevisionStatus, RollbackRequest, Target};
+use crate::api::shape::{FileApplied, MemberState, RevisionStatus, RollbackRequest, Target};
 use crate::api::{ExitStatus, Problem, ProblemKind};
 use crate::base::limits::FILE_BYTES;
 use crate::base::{FileName, GroupId, NodeId};
@@ -20,8 +22,9 @@ pub(super) async fn upload(client: &Client, out: &mut Out<'_>, args: &UploadArgs
         None => name_of(&args.file)?,
     };
     let content = open(&args.file)?;
+    let waiting = Waiting::begin(client, &args.group, &args.patience).await?;
     match client.put_file(&args.group, &name, args.expect.as_deref(), content).await {
-        Ok(applied) => done(out, &applied, "has"),
+        Ok(applied) => waiting.done(client, out, &applied, "has").await,
         Err(problem) => Err(named(client, &args.group, problem).await),
     }
 }
@@ -85,27 +88,75 @@ pub(super) async fn history(client: &Client, out: &mut Out<'_>, args: &FileArgs)
 pub(super) async fn rollback(client: &Client, out: &mut Out<'_>, args: &RollbackFileArgs) -> Outcome {
     let FileArgs { group, name } = &args.file;
     let request = RollbackRequest { revision: args.revision.clone(), expect: args.expect.clone() };
+    let waiting = Waiting::begin(client, group, &args.patience).await?;
     match client.rollback_file(group, name, &request).await {
-        Ok(applied) => done(out, &applied, "goes by"),
+        Ok(applied) => waiting.done(client, out, &applied, "goes by").await,
         Err(problem) => Err(named(client, group, problem).await),
     }
 }
 
 pub(super) async fn remove(client: &Client, out: &mut Out<'_>, args: &RemoveFileArgs) -> Outcome {
     let FileArgs { group, name } = &args.file;
+    let waiting = Waiting::begin(client, group, &args.patience).await?;
     match client.remove_file(group, name, args.expect.as_deref()).await {
-        Ok(applied) => done(out, &applied, "has removed"),
+        Ok(applied) => waiting.done(client, out, &applied, "has removed").await,
         Err(problem) => Err(named(client, group, problem).await),
     }
 }
 
-fn done(out: &mut Out<'_>, applied: &FileApplied, verb: &str) -> Outcome {
-    let FileApplied { group, name, revision, changed, .. } = applied;
-    let already = if *changed { "" } else { " already" };
-    out.result(applied, |out| out.line(format_args!("{group} {verb}{already} {name} {revision}")))?;
-    let undo = if applied.previous.is_some() { "rollback" } else { "remove" };
-    out.next(format_args!("sup file history {group} {name}; to undo it: sup file {undo} {group} {name}"))?;
-    Ok(ExitStatus::Done)
+/// The wait for a file, begun before it is changed.
+struct Waiting {
+    /// None where nobody waits.
+    watch: Option<Watch>,
+}
+
+impl Waiting {
+    async fn begin(client: &Client, group: &GroupId, patience: &Patience) -> Result<Self, Failure> {
+        let watch =
+            if patience.no_wait { None } else { Some(Watch::open(client, Some(group), patience.timeout).await?) };
+        Ok(Self { watch })
+    }
+
+    /// Waits until all members have the files that are in force, and says so.
+    async fn done(self, client: &Client, out: &mut Out<'_>, applied: &FileApplied, verb: &str) -> Outcome {
+        let FileApplied { group, name, revision, changed, .. } = applied;
+        let already = if *changed { "" } else { " already" };
+        let there = match self.watch {
+            Some(mut watch) => {
+                let members = watch.until(out, async || are_in_place(client, group).await).await;
+                format!(", in place on {} members", members.map_err(|failure| explained(failure, group))?)
+            }
+            None => String::new(),
+        };
+        out.result(applied, |out| out.line(format_args!("{group} {verb}{already} {name} {revision}{there}")))?;
+        let undo = if applied.previous.is_some() { "rollback" } else { "remove" };
+        out.next(format_args!("sup file history {group} {name}; to undo it: sup file {undo} {group} {name}"))?;
+        Ok(ExitStatus::Done)
+    }
+}
+
+/// Whether all members whose nodes answer have the files that are in force, whichever these are by now.
+async fn are_in_place(client: &Client, group: &GroupId) -> Result<Progress<usize>, Problem> {
+    let wanted = client.files(group).await?.revision;
+    let members = match client.group(group).await {
+        Ok(view) => view.members.unwrap_or_default(),
+        // A group may have its files before it has members.
+        Err(problem) if problem.kind == ProblemKind::UnknownGroup => Vec::new(),
+        Err(problem) => return Err(problem),
+    };
+    let there: Vec<_> = members.iter().filter(|member| member.node_state == MemberState::Alive).collect();
+    let left: Vec<_> = there.iter().filter(|member| member.files_revision != wanted).collect();
+    Ok(match left.first() {
+        None => Progress::Done(there.len()),
+        Some(first) => {
+            let colon = if first.why.is_empty() { "" } else { ": " };
+            let (count, all) = (left.len(), there.len());
+            Progress::Missing(format!(
+                "{count} of {all} members do not have it yet, {}{colon}{}",
+                first.address, first.why
+            ))
+        }
+    })
 }
 
 /// The name that a file has where it is.

@@ -333,7 +333,7 @@ async fn a_file_is_uploaded_listed_and_taken_back() {
     let served = served();
     let ended = sup(&served, &["file", "upload", "redis.default", file.to_str().unwrap(), "--expect", "none"]).await;
     let expected = "\
-redis.default has users.acl 2-5e6f7a8b
+redis.default has users.acl 2-5e6f7a8b, in place on 3 members
 next: sup file history redis.default users.acl; to undo it: sup file rollback redis.default users.acl
 ";
     assert_eq!((ended.code, ended.out.as_str()), (0, expected), "{}", ended.err);

@@ -186,6 +186,10 @@ pub struct MemberStatus {
     /// The group config's revision that it has rendered; none for the plan's defaults.
     #[serde(skip_serializing_if = "is_default")]
     pub config_revision: Option<String>,
+    /// What the group's uploaded files came to when all of them were last in place, as the view names it; none for no
+    /// files.
+    #[serde(skip_serializing_if = "is_default")]
+    pub files_revision: Option<String>,
     /// The process id, while there is a process.
     #[serde(skip_serializing_if = "is_default")]
     pub pid: Option<u32>,

@@ -95,6 +95,10 @@ enum Report {
     Suitability(HookRun),
     /// These uploaded files are other than before.
     FilesChanged(Vec<FileName>),
+    /// All uploaded files are as they were in force under this name.
+    FilesPlaced(Option<String>),
+    /// Why they are not in place yet.
+    FilesMissing(String),
     FileHook(HookRun),
     Launched(Result<Client, String>),
     Exited {
@@ -353,6 +357,8 @@ impl Driver {
                 self.tell(Event::Suitability(said.unwrap_or(0)));
             }
             Report::FilesChanged(changed) => self.files_changed(changed),
+            Report::FilesPlaced(revision) => self.files_placed(revision),
+            Report::FilesMissing(why) => self.files_missing(why),
             Report::FileHook(run) => self.keep_report(HookName::FileUpdated, &run),
             Report::Launched(Ok(client)) => {
                 let pid = client.pid();

@@ -22,9 +22,10 @@ fn ok(node: &Node, args: &[&str]) {
     assert_eq!(answer.code, 0, "sup {args:?}: {answer:?}");
 }
 
-fn wait_file(ring: &Ring, name: &str, content: &str) {
+/// What the command has waited for.
+fn assert_in_place(ring: &Ring, name: &str, content: &str) {
     for node in &ring.nodes {
-        wait_until(&format!("{} has {name}", node.ip), || read(node, &format!("files/{name}")) == content);
+        assert!(read(node, &format!("files/{name}")) == content, "{} has another {name}", node.ip);
     }
 }
 
@@ -42,14 +43,14 @@ fn a_file_reaches_all_members_is_told_of_goes_back_and_is_there_before_a_start()
     std::fs::write(&small, "user one").unwrap();
     let small = small.to_str().unwrap().to_owned();
     ok(first, &["file", "upload", GROUP, &small]);
-    wait_file(&ring, "users.acl", "user one");
+    assert_in_place(&ring, "users.acl", "user one");
 
     // Too large for a record: it is fetched from the node that took it.
     let large = ring.dir().join("large.bin");
     let content = "0123456789abcdef".repeat(200_000);
     std::fs::write(&large, &content).unwrap();
     ok(&ring.nodes[1], &["file", "upload", GROUP, large.to_str().unwrap(), "--name", "blob"]);
-    wait_file(&ring, "blob", &content);
+    assert_in_place(&ring, "blob", &content);
     for node in &ring.nodes {
         wait_until("the service was told of both", || read(node, "data/told") == "users.acl\nblob\n");
     }
@@ -59,18 +60,16 @@ fn a_file_reaches_all_members_is_told_of_goes_back_and_is_there_before_a_start()
     let refused = ring.nodes[2].sup(&["file", "upload", GROUP, &small, "--expect", "none"]);
     assert_eq!(refused.code, 4, "{refused:?}");
     ok(&ring.nodes[2], &["file", "upload", GROUP, &small]);
-    wait_file(&ring, "users.acl", "user two");
+    assert_in_place(&ring, "users.acl", "user two");
     ok(&ring.nodes[1], &["file", "rollback", GROUP, "users.acl"]);
-    wait_file(&ring, "users.acl", "user one");
+    assert_in_place(&ring, "users.acl", "user one");
     ok(&ring.nodes[1], &["file", "remove", GROUP, "other"]);
-    for node in &ring.nodes {
-        wait_until("it is gone", || !service(node).join("files/other").exists());
-    }
+    assert!(ring.nodes.iter().all(|node| !service(node).join("files/other").exists()), "it is gone");
 
     // One that comes back finds what it missed before its service starts.
     ring.nodes[2].crash();
     std::fs::write(&small, "user three").unwrap();
-    ok(&ring.nodes[0], &["file", "upload", GROUP, &small]);
+    ok(&ring.nodes[0], &["file", "upload", GROUP, &small, "--no-wait"]);
     ring.spawn(2, &["run"]);
     wait_until("it starts with the file", || read(&ring.nodes[2], "data/at-start") == "user three");
     let listed = ring.nodes[2].json(&["file", "list", GROUP]);

@@ -27,6 +27,9 @@ pub struct FileApplied {
 pub struct Files {
     /// The group.
     pub group: GroupId,
+    /// One name for all of them, by which to compare what members have; none if there are none.
+    #[serde(default)]
+    pub revision: Option<String>,
     /// By name.
     pub files: Vec<File>,
 }

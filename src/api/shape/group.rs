@@ -129,6 +129,10 @@ pub struct GroupMember {
     pub release: String,
     /// The config revision that it has rendered; none for the plan's defaults.
     pub config_revision: Option<String>,
+    /// What the group's files came to when all of them were last in place on it, as [`super::Files::revision`] names it;
+    /// none for no files.
+    #[serde(default)]
+    pub files_revision: Option<String>,
     /// The process, while there is one.
     pub pid: Option<u32>,
     /// Since when it is in this state.
@@ -212,6 +216,7 @@ impl From<&MemberView> for GroupMember {
             suitability: status.suitability,
             release: status.release.clone(),
             config_revision: status.config_revision.clone(),
+            files_revision: status.files_revision.clone(),
             pid: status.pid,
             since: status.since.into(),
             restarts: status.restarts,

@@ -29,6 +29,10 @@ pub(super) const START_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Files {
     /// The revisions in force; none before the group was first seen.
     revisions: Option<BTreeMap<FileName, String>>,
+    /// What all of them came to when they were last in place; none for no files.
+    placed: Option<String>,
+    /// Why they are not in place since; none once they are.
+    problem: Option<String>,
     /// What is still in the way of having them: none once they are all in place.
     trouble: watch::Sender<Option<String>>,
     placing: Option<AbortHandle>,
@@ -41,11 +45,29 @@ pub(super) struct Files {
 impl Default for Files {
     fn default() -> Self {
         let trouble = watch::Sender::new(Some("the group's files are not known yet".to_owned()));
-        Self { revisions: None, trouble, placing: None, blobs: BTreeSet::new(), hooks: Arc::default() }
+        Self {
+            revisions: None,
+            placed: None,
+            problem: None,
+            trouble,
+            placing: None,
+            blobs: BTreeSet::new(),
+            hooks: Arc::default(),
+        }
     }
 }
 
 impl Files {
+    /// What the files came to that were last in place; none for no files.
+    pub(super) fn placed(&self) -> Option<String> {
+        self.placed.clone()
+    }
+
+    /// Why files are not in place that should be; none once they are.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.problem.clone()
+    }
+
     /// Follows what is in the way of having them.
     pub(super) fn trouble(&self) -> watch::Receiver<Option<String>> {
         self.trouble.subscribe()
@@ -75,6 +97,7 @@ impl Driver {
             self.deps.blobs.iter().for_each(|blobs| blobs.unwant(*gone));
         }
         let (paths, owner, blobs) = (self.paths.clone(), loaded.account.owner(), self.deps.blobs.clone());
+        let revision = view.files_revision();
         let (report, trouble, lock) = (self.report.clone(), self.files.trouble.clone(), Arc::clone(&self.writing));
         let placing = self.tasks.spawn(async move {
             loop {
@@ -90,19 +113,36 @@ impl Driver {
                     report.send(Report::FilesChanged(changed)).await.ok();
                 }
                 let first = troubles.into_iter().next();
-                let done = first.is_none();
-                trouble.send_if_modified(|trouble| {
+                let is_news = trouble.send_if_modified(|trouble| {
                     let differs = *trouble != first;
-                    *trouble = first;
+                    trouble.clone_from(&first);
                     differs
                 });
-                if done {
-                    return;
+                match first {
+                    None => {
+                        report.send(Report::FilesPlaced(revision)).await.ok();
+                        return;
+                    }
+                    Some(why) if is_news => {
+                        report.send(Report::FilesMissing(why)).await.ok();
+                    }
+                    Some(_) => {}
                 }
                 wait_for_content(&wanted, blobs.as_ref()).await;
             }
         });
         self.files.placing = Some(placing);
+    }
+
+    /// All files are in place; what was in force meanwhile is another placing.
+    pub(super) fn files_placed(&mut self, revision: Option<String>) {
+        (self.files.placed, self.files.problem) = (revision, None);
+    }
+
+    /// Some files are not in place yet.
+    pub(super) fn files_missing(&mut self, why: String) {
+        tracing::warn!(service = %self.spec.service, why, "the group's files are not all in place; it is tried again");
+        self.files.problem = Some(why);
     }
 
     /// Tells the service of files that are other than before. One that does not run yet finds them when it starts.

@@ -21,6 +21,7 @@ impl Driver {
         }
         let mut problems = told.problems;
         problems.extend(self.unreachable.clone());
+        problems.extend(self.files.problem());
         problems.extend(self.config.problems().map(str::to_owned));
         problems.extend(self.loaded.iter().flat_map(|loaded| loaded.warnings.clone()));
         // A problem may show the place in its file in lines of its own; why is for tables and for the ring.
@@ -41,6 +42,7 @@ impl Driver {
             ident: loaded.map(|loaded| loaded.plan.ident()).unwrap_or_default(),
             release: loaded.map(|loaded| loaded.shown_release()).unwrap_or_default(),
             config_revision: self.revision.clone(),
+            files_revision: self.files.placed(),
             pid: told.pid,
             since: told.since,
             restarts: told.restarts,

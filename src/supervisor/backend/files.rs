@@ -65,7 +65,7 @@ pub(super) fn list(view: &GroupView) -> Files {
         at: file.value.at.into(),
         by: file.value.by,
     };
-    Files { group: view.group.clone(), files: view.files.iter().map(file).collect() }
+    Files { group: view.group.clone(), revision: view.files_revision(), files: view.files.iter().map(file).collect() }
 }
 
 pub(super) fn history(group: &GroupId, name: &FileName, entries: &[FileEntry]) -> Result<FileHistory, Problem> {
