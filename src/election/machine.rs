@@ -135,12 +135,16 @@ impl Election {
     /// any members.
     #[must_use]
     pub fn news(&self, head: &View, members: impl Iterator<Item = (NodeId, Attends)>) -> News {
-        // Who withdrew waits for the next view, whatever it shows, and so does who founds a council.
-        let founds = self.charter.council.is_none() || self.given_up().is_some();
-        if self.standing != Standing::Stands || founds || !self.view.has_head(head) {
+        // Who withdrew waits for the next view, whatever it shows.
+        if self.standing != Standing::Stands || !self.view.has_head(head) {
             return News::Matters;
         }
-        members.map(|(node, attends)| self.view.news(node, attends)).max().unwrap_or(News::Nothing)
+        let matters = |node| node == self.config.me || self.voters().contains(&node) || self.view.holds(node);
+        let news = members.filter(|(node, attends)| self.view.is_news(*node, *attends));
+        let news = news.map(|(node, _)| if matters(node) { News::Matters } else { News::Bystanders }).max();
+        // And so does who founds a council.
+        let founds = self.charter.council.is_none() || self.given_up().is_some();
+        news.unwrap_or(if founds { News::Bystanders } else { News::Nothing })
     }
 
     /// The ring shows something else than before.

@@ -46,8 +46,8 @@ pub enum Attends {
 pub enum News {
     /// Not at all.
     Nothing,
-    /// There are members that were not known before: nobody waits for them.
-    Newcomers,
+    /// In members that neither vote nor hold a seat: nobody waits for them.
+    Bystanders,
     /// In something that may make a seat vacant, or fill it.
     Matters,
 }
@@ -94,18 +94,19 @@ impl View {
             && seats.eq(&head.seats)
     }
 
-    /// Whether this is news of a member.
-    pub(super) fn news(&self, node: NodeId, attends: Attends) -> News {
+    /// Whether a member is another than it was.
+    pub(super) fn is_news(&self, node: NodeId, attends: Attends) -> bool {
         let known = match self.members.get(&node) {
             Some(candidacy) => Attends::Stays(*candidacy),
             None if self.departed.contains(&node) => Attends::Left,
             None => Attends::Unknown,
         };
-        match (known, attends) {
-            (known, attends) if known == attends => News::Nothing,
-            (Attends::Unknown, Attends::Stays(_)) => News::Newcomers,
-            (Attends::Unknown | Attends::Stays(_) | Attends::Left, _) => News::Matters,
-        }
+        known != attends
+    }
+
+    /// Whether a node holds one of the seats, as last heard.
+    pub(super) fn holds(&self, node: NodeId) -> bool {
+        self.published.values().any(|holder| holder.node == Some(node))
     }
 
     /// The members that answer, in the order of their ids; `me` answers itself, if it is a member.

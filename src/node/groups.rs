@@ -24,7 +24,7 @@ pub(super) struct Group {
     writes: BTreeMap<u64, u64>,
     pub(super) held: BTreeMap<Seat, Term>,
     pub(super) rollout: GroupRollout,
-    /// When the election is told of members that came; none if it knows of all.
+    /// When the election is told of members that neither vote nor hold a seat; none if it knows all of them as they are.
     inform_at: Option<Mono>,
     /// What this node's member says and the ring is yet to be told.
     pub(super) untold: Option<Untold>,
@@ -38,11 +38,12 @@ impl Group {
     }
 }
 
-/// In a group of more members than that newcomers are told of together: when a large site starts, each of its nodes hears
-/// of all others within a second, and to look at all of them for each would keep it from everything else.
+/// In a group of more members than that the news of those that neither vote nor hold a seat are told together: when a
+/// large site starts, or is changed, each of its nodes hears of all others within a second, and to look at all of them
+/// for each would keep it from everything else.
 const LARGE_GROUP: usize = 64;
-/// For how long newcomers are collected.
-const NEWCOMERS_WAIT: Duration = Duration::from_millis(100);
+/// For how long such news are collected.
+const BYSTANDERS_WAIT: Duration = Duration::from_millis(100);
 
 /// What an election says, for people.
 pub type ElectionReport = ElectionStatus;
@@ -118,16 +119,16 @@ impl Node {
         let members = changed.iter().map(|node| (*node, self.candidacy(*node, view.members.get(node))));
         match group.election.news(&self.election_head(id, &view), members) {
             News::Nothing => {}
-            News::Newcomers if view.members.len() > LARGE_GROUP => {
+            News::Bystanders if view.members.len() > LARGE_GROUP => {
                 if let Some(group) = self.groups.get_mut(id) {
-                    group.inform_at.get_or_insert(now.mono + NEWCOMERS_WAIT);
+                    group.inform_at.get_or_insert(now.mono + BYSTANDERS_WAIT);
                 }
             }
-            News::Newcomers | News::Matters => self.inform_election(now, id),
+            News::Bystanders | News::Matters => self.inform_election(now, id),
         }
     }
 
-    /// Tells elections of the members that came meanwhile.
+    /// Tells elections what became of bystanders meanwhile.
     pub(super) fn tick_informing(&mut self, now: Now) {
         let due = |group: &Group| group.inform_at.is_some_and(|at| at <= now.mono);
         let ids: Vec<GroupId> = self.groups.iter().filter(|(_, group)| due(group)).map(|(id, _)| id.clone()).collect();
@@ -174,7 +175,7 @@ impl Node {
     /// Who founds a council asks the whole ring first, so it has to know who is in it.
     pub(super) fn inform_founders(&mut self, now: Now) {
         for group in self.groups.values_mut().filter(|group| group.election.voters().is_empty()) {
-            group.inform_at.get_or_insert(now.mono + NEWCOMERS_WAIT);
+            group.inform_at.get_or_insert(now.mono + BYSTANDERS_WAIT);
         }
     }
 
