@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::base::{GroupId, Mono, Now};
+use crate::base::{GroupId, Mono, Now, Seat};
 use crate::records::Key;
 use crate::records::value::{Health, MemberStatus, ServiceState, TurnPhase};
 
@@ -41,6 +41,7 @@ impl Node {
             }
         } else {
             self.try_put_value(now, Key::service(group, self.me), status, 0)?;
+            self.say_to_updater(group, status);
             if let Some(known) = self.groups.get_mut(group) {
                 known.untold = None;
             }
@@ -64,6 +65,17 @@ impl Node {
         }
         for (id, status) in due {
             self.put_value(now, Key::service(&id, self.me), &*status, 0);
+            self.say_to_updater(&id, &status);
+        }
+    }
+
+    /// The updater waits for whoever has a turn.
+    fn say_to_updater(&mut self, group: &GroupId, status: &MemberStatus) {
+        let updater = self.census.holders(group).get(&Seat::Updater).and_then(|holder| holder.node);
+        if status.turn.is_some()
+            && let Some(updater) = updater
+        {
+            self.records.say_to(updater, Key::service(group, self.me));
         }
     }
 

@@ -75,6 +75,8 @@ pub struct Records {
     pub(super) reported: BTreeMap<(NodeId, u8), Mono>,
     /// What to spread, with who told it; none for what this node wrote.
     pub(super) news: BTreeMap<Key, Option<NodeId>>,
+    /// Who waits for news of a key, and is told at first hand.
+    pub(super) awaited: BTreeSet<(NodeId, Key)>,
     /// Keys whose reading changed since the last drain.
     changed: BTreeSet<Key>,
     /// Durable keys whose record changed, or went, since the last drain.
@@ -122,6 +124,7 @@ impl Records {
             departed: BTreeSet::new(),
             reported: BTreeMap::new(),
             news: BTreeMap::new(),
+            awaited: BTreeSet::new(),
             changed: BTreeSet::new(),
             unstored: BTreeSet::new(),
             tombstone_cutoff: 0,
@@ -184,6 +187,12 @@ impl Records {
         }
         self.write(now, key, Some(value), term);
         Ok(())
+    }
+
+    /// Has what was just put under `key` said to this member at first hand, to whomever else chance has it said: in a
+    /// large ring some hear of it from a repair only.
+    pub fn say_to(&mut self, to: NodeId, key: Key) {
+        self.awaited.insert((to, key));
     }
 
     /// Deletes what is said under `key`, everywhere. A fenced key is deleted under the term that it was written under.

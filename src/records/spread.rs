@@ -88,6 +88,7 @@ impl Records {
     /// Says all news that came up since the last time. Several changes of one key since then are one.
     pub(super) fn spread_news(&mut self) {
         let mut by_way: BTreeMap<Way, Vec<Record>> = BTreeMap::new();
+        let awaited = std::mem::take(&mut self.awaited);
         for (key, told_by) in std::mem::take(&mut self.news) {
             if let Some(record) = self.table.get(&key) {
                 let fan_out = match key.class() {
@@ -100,19 +101,30 @@ impl Records {
         }
         for (way, records) in by_way {
             let targets = self.targets(way);
-            if targets.is_empty() {
-                continue;
+            // Who is told anyway is not told twice.
+            for (to, key) in &awaited {
+                let record = records.iter().find(|record| record.key == *key);
+                if let Some(record) = record.filter(|_| self.peers.contains(to) && !targets.contains(to)) {
+                    self.say(&[*to], vec![record.clone()]);
+                }
             }
-            let (small, large): (Vec<_>, Vec<_>) = records.into_iter().partition(|r| encoded_bytes(r) <= INLINE_BYTES);
-            let offers: Vec<(Key, Stamp)> = large.into_iter().map(|record| (record.key, record.stamp)).collect();
-            let datagrams: Vec<_> = pack(small)
-                .into_iter()
-                .map(RecordsDatagram::New)
-                .chain(pack(offers).into_iter().map(RecordsDatagram::Offer))
-                .collect();
-            for to in targets {
-                self.actions.extend(datagrams.iter().cloned().map(|msg| RecordsAction::Send { to, msg }));
-            }
+            self.say(&targets, records);
+        }
+    }
+
+    fn say(&mut self, targets: &[NodeId], records: Vec<Record>) {
+        if targets.is_empty() {
+            return;
+        }
+        let (small, large): (Vec<_>, Vec<_>) = records.into_iter().partition(|r| encoded_bytes(r) <= INLINE_BYTES);
+        let offers: Vec<(Key, Stamp)> = large.into_iter().map(|record| (record.key, record.stamp)).collect();
+        let datagrams: Vec<_> = pack(small)
+            .into_iter()
+            .map(RecordsDatagram::New)
+            .chain(pack(offers).into_iter().map(RecordsDatagram::Offer))
+            .collect();
+        for to in targets {
+            self.actions.extend(datagrams.iter().cloned().map(|msg| RecordsAction::Send { to: *to, msg }));
         }
     }
 

@@ -71,6 +71,13 @@ impl Cluster {
         self.carry_out(at);
     }
 
+    /// The same, and another one waits for it.
+    pub(super) fn put_for(&mut self, at: usize, key: &str, value: impl Into<bytes::Bytes>, reader: usize) {
+        let reader = self.nodes[reader].me;
+        self.nodes[at].say_to(reader, key.parse().unwrap());
+        self.put(at, key, value);
+    }
+
     pub(super) fn delete(&mut self, at: usize, key: &str) {
         let now = self.now();
         self.nodes[at].delete(now, &key.parse().unwrap()).unwrap();

@@ -29,6 +29,17 @@ fn a_large_ring_hears_news_in_a_few_hops_and_repair_tells_the_rest() {
 }
 
 #[test]
+fn who_waits_for_a_record_in_a_large_ring_hears_it_in_one_hop() {
+    let mut ring = Cluster::new(200, 2);
+    for number in 0..100 {
+        let (key, reader) = (format!("shared/{number}"), 100 + number);
+        ring.put_for(3, &key, "x", reader);
+        let has_it = |ring: &Cluster| ring.nodes[reader].get(&key.parse().unwrap()).is_some();
+        assert!(ring.run_until(Duration::from_millis(5), has_it), "{reader} did not hear of {key}");
+    }
+}
+
+#[test]
 fn large_records_travel_once_to_each() {
     let mut ring = Cluster::new(10, 3);
     let large = vec![b'x'; 60 * 1024];
