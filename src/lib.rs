@@ -25,6 +25,7 @@
 //! | [`supervisor`] | wires all of it |
 //! | [`api`], [`cli`] | how programs and people reach a supervisor |
 //! | [`demo`] | the built-in service that `sup dev` shows |
+//! | [`whole`] | files that are written as a whole or not at all |
 //! | [`rfc3339`] | times as people and programs read them |
 
 #![deny(missing_docs)]
@@ -51,3 +52,4 @@ pub mod sim;
 pub mod store;
 pub mod supervisor;
 pub mod template;
+pub mod whole;

@@ -1,14 +1,14 @@
 //! Uploaded files, as they are on this node's disk.
 //!
-//! Each is old or new at any moment, never a part: it is written next to its place, flushed, and renamed. The
+//! Each is old or new at any moment, never a part (see [`crate::whole`]). The
 //! directory belongs to the service's user, who may put there what they like: so nothing is followed out of it, and
 //! what was uploaded is written down outside of it, so that only that is ever removed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::fcntl::OFlag;
 
@@ -17,11 +17,10 @@ use crate::blob::BlobStore;
 use crate::plan::ServicePaths;
 use crate::records::value::FileContent;
 use crate::template::Owner;
+use crate::whole::{self, WholeFile};
 
 /// Who may read an uploaded file: the service's user and group.
 const MODE: u32 = 0o640;
-/// How the names of files begin that are being written. No file that is uploaded begins with a dot.
-const TEMPORARY: &str = ".sup-uploading-";
 /// What was uploaded, in the service's directory: JSON.
 const LIST: &str = ".uploaded";
 /// How much of a file is in memory at once.
@@ -102,20 +101,18 @@ enum Done {
 fn write(path: &Path, owner: Owner, content: &mut dyn io::Read) -> io::Result<Done> {
     let dir = path.parent().unwrap_or(path);
     DirBuilder::new().recursive(true).mode(0o750).create(dir)?;
-    let mut temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir)?;
-    io::copy(content, temporary.as_file_mut())?;
-    if is_same(path, temporary.path())? {
+    let mut new = WholeFile::begin(path)?;
+    io::copy(content, &mut new)?;
+    if is_same(path, new.place())? {
         return Ok(Done::Unchanged);
     }
-    let file = temporary.as_file();
+    let file = new.file();
     file.set_permissions(Permissions::from_mode(MODE))?;
     // The open file, not its name: the name is in a directory of somebody else.
     if owner != Owner::default() {
         fchown(file, owner.uid, owner.gid)?;
     }
-    file.sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    File::open(dir)?.sync_all()?;
+    new.commit()?;
     Ok(Done::Changed)
 }
 
@@ -149,13 +146,8 @@ fn read_list(path: &Path) -> Result<Vec<FileName>, String> {
     }
 }
 
-fn write_list(path: &PathBuf, names: &[FileName]) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(path);
-    let mut temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir)?;
-    temporary.as_file_mut().write_all(&serde_json::to_vec(names).map_err(io::Error::other)?)?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    Ok(())
+fn write_list(path: &Path, names: &[FileName]) -> io::Result<()> {
+    whole::write(path, &serde_json::to_vec(names)?, 0o600)
 }
 
 #[cfg(test)]
@@ -171,6 +163,7 @@ mod tests {
     use crate::plan::ServicePaths;
     use crate::records::value::{FileContent, InlineBytes};
     use crate::template::Owner;
+    use crate::whole;
 
     struct World {
         dir: tempfile::TempDir,
@@ -217,6 +210,17 @@ mod tests {
         assert_eq!(world.place(&[("b", inline("3"))]), ["a"]);
         assert_eq!(fs::read_dir(&world.paths.files).unwrap().count(), 1);
         assert_eq!(world.place(&[("b", FileContent::Removed)]), [""; 0]);
+    }
+
+    #[test]
+    fn an_uploaded_file_is_the_old_or_the_new_one_whatever_fails_while_it_is_placed() {
+        let world = World::new();
+        world.place(&[("a", inline("old"))]);
+        let wanted = wanted_of(&[("a", inline("the new one"))]);
+        whole::faults::whole_at_every_step(&world.paths.files.join("a"), b"old", b"the new one", || {
+            let placed = place(&world.paths, Owner::default(), &wanted, Some(&world.blobs));
+            if placed.troubles.is_empty() { Ok(()) } else { Err(placed.troubles) }
+        });
     }
 
     #[test]

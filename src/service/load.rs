@@ -187,7 +187,7 @@ pub(super) fn remember_installation(loaded: &Loaded) -> std::io::Result<()> {
     all.push(loaded.plan.release.to_string());
     let kept = all.len().saturating_sub(INSTALLED_MAX);
     let text: String = all[kept..].iter().map(|release| format!("{release}\n")).collect();
-    std::fs::write(ground::state_dir(&loaded.paths).join(INSTALLED), text)
+    crate::whole::write(&ground::state_dir(&loaded.paths).join(INSTALLED), text.as_bytes(), 0o600)
 }
 
 /// Forgets that any was.

@@ -1,9 +1,8 @@
 //! What was asked for: one TOML file per service, which a person may read and edit.
 
 use std::fmt;
-use std::fs::{self, File, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -11,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::{GroupId, GroupIdError, Hash, Name, NameError};
 use crate::records::value::{DesiredState, Strategy, Topology};
+use crate::whole;
 
 /// Largest spec file that is read, in bytes.
 const SPEC_BYTES: u64 = 64 * 1024;
@@ -265,7 +265,10 @@ impl ServiceSpec {
     /// # Errors
     /// When the directory is there and cannot be read.
     pub fn load_all(data_dir: &Path) -> io::Result<Vec<Result<Self, LoadSpecError>>> {
-        let entries = match fs::read_dir(data_dir.join("specs")) {
+        let dir = data_dir.join("specs");
+        // What a crash left half-written. It is no spec by its name, so that it does no harm where it cannot be removed.
+        whole::clear(&dir).ok();
+        let entries = match fs::read_dir(dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
@@ -315,12 +318,7 @@ impl ServiceSpec {
         let dir = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(dir)?;
         let text = toml::to_string_pretty(self).map_err(io::Error::other)?;
-        let mut file =
-            tempfile::Builder::new().prefix(".spec-").permissions(Permissions::from_mode(0o600)).tempfile_in(dir)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        File::open(dir)?.sync_all()
+        whole::write(path, text.as_bytes(), 0o600)
     }
 
     /// Removes the spec of a service. That there is none is fine.
@@ -328,10 +326,7 @@ impl ServiceSpec {
     /// # Errors
     /// When the file is there and cannot be removed.
     pub fn remove(data_dir: &Path, service: &Name) -> io::Result<()> {
-        match fs::remove_file(Self::path(data_dir, service)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        whole::remove(&Self::path(data_dir, service))
     }
 }
 
@@ -369,6 +364,16 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let names: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().collect();
         assert_eq!(names.len(), 1, "a temporary file was left: {names:?}");
+    }
+
+    #[test]
+    fn a_spec_is_the_old_one_or_the_new_one_whatever_fails_while_it_is_saved() {
+        let dir = tempfile::tempdir().unwrap();
+        let (new, path) = (spec(), ServiceSpec::path(dir.path(), &spec().service));
+        new.save(dir.path()).unwrap();
+        let text = fs::read(&path).unwrap();
+        let old = b"service = \"redis\"\nplan = \"before\"\n";
+        crate::whole::faults::whole_at_every_step(&path, old, &text, || new.save(dir.path()));
     }
 
     #[test]

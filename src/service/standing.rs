@@ -1,7 +1,7 @@
 //! What a member has accepted to be: kept on the disk before it is acted on, so that a supervisor that was killed
 //! half-way knows what it was about to do, and the ring learns of it at once.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::ground;
 use crate::plan::ServicePaths;
 use crate::records::value::{Target, TurnReport};
+use crate::whole;
 
 /// The file, beside the others that the task keeps of the process.
 const TARGET: &str = "target.json";
@@ -69,11 +70,7 @@ impl Standing {
         let dir = ground::state_dir(paths);
         // The first target is accepted before the plan is read, which is when the directories are made.
         ground::make_private(&dir)?;
-        let mut file = tempfile::Builder::new().prefix(".target-").tempfile_in(&dir)?;
-        serde_json::to_writer(&mut file, self)?;
-        file.as_file().sync_all()?;
-        file.persist(dir.join(TARGET)).map_err(|error| error.error)?;
-        File::open(&dir)?.sync_all()
+        whole::write(&dir.join(TARGET), &serde_json::to_vec(self)?, 0o600)
     }
 
     /// Forgets it: the service is gone from this node. Blocks.
@@ -166,6 +163,17 @@ mod tests {
         assert!(standing.in_turn().is_some());
         standing.turn = Some(TurnReport { rollout: 1, turn: 7, phase: TurnPhase::Failed, ..TurnReport::default() });
         assert_eq!((standing.goes_by(), standing.in_turn()), (Some(&target), None));
+    }
+
+    #[test]
+    fn what_it_counts_as_is_the_old_or_the_new_whatever_fails_while_it_is_kept() {
+        let data = tempfile::tempdir().unwrap();
+        let paths = paths(&data);
+        let new = Standing { target: Some(Target::default()), ..Standing::default() };
+        new.keep(&paths).unwrap();
+        let file = ground::state_dir(&paths).join(TARGET);
+        let text = std::fs::read(&file).unwrap();
+        crate::whole::faults::whole_at_every_step(&file, b"{}", &text, || new.keep(&paths));
     }
 
     #[test]

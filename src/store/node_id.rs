@@ -1,11 +1,12 @@
 //! The node's id in a file of its own: it survives the loss of the state, and a person can read it.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 use super::error::StoreError;
 use crate::base::NodeId;
+use crate::whole;
 
 /// The file's name.
 pub(super) const NAME: &str = "node-id";
@@ -27,12 +28,6 @@ pub(super) fn draw() -> Result<NodeId, StoreError> {
 /// Writes the id, whole or not at all.
 pub(super) fn write(dir: &Path, id: NodeId) -> Result<(), StoreError> {
     let path = dir.join(NAME);
-    let attempt = || -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        writeln!(file, "{id}")?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        File::open(dir)?.sync_all()
-    };
-    attempt().map_err(|source| StoreError::Io { what: "write the node id to", path: path.clone(), source })
+    let written = whole::write(&path, format!("{id}\n").as_bytes(), 0o600);
+    written.map_err(|source| StoreError::Io { what: "write the node id to", path: path.clone(), source })
 }

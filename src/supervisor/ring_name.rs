@@ -2,10 +2,11 @@
 //! this one, and the two would be mixed after all.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::RingName;
+use crate::whole;
 
 /// Where it is written down, in the data directory.
 const FILE: &str = "ring.name";
@@ -56,9 +57,7 @@ pub(super) fn claim(dir: &Path, ring: &RingName) -> Result<(), RingNameFileError
 }
 
 fn write(path: &Path, ring: &RingName) -> io::Result<()> {
-    let mut file = fs::File::create(path)?;
-    writeln!(file, "{ring}")?;
-    file.sync_all()
+    whole::write(path, format!("{ring}\n").as_bytes(), 0o600)
 }
 
 #[cfg(test)]

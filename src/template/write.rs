@@ -1,23 +1,21 @@
 //! Files in memory become files on disk.
 //!
-//! Each file is old or new at any moment, never a part: it is written next to its place, flushed to the disk, and
-//! renamed. What was rendered is written down in `.rendered`, so that a file goes when its template does, and what the
+//! Each file is old or new at any moment, never a part (see [`crate::whole`]). What was rendered is written down in `.rendered`, so that a file goes when its template does, and what the
 //! service itself keeps in its config directory stays.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::fs::{self, Permissions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 
 use super::render::RenderedFile;
+use crate::whole::{self, WholeFile};
 
 /// The list of rendered files, in the service's directory.
 const RENDERED: &str = ".rendered";
-/// How the names of files begin that are being written. One that is found was left by a crash.
-const TEMPORARY: &str = ".sup-writing-";
 /// Who may read the list of rendered files.
 const LIST_MODE: u32 = 0o640;
 
@@ -116,34 +114,20 @@ fn restore(path: &Path, metadata: &fs::Metadata, mode: u32, owner: Owner) -> io:
 }
 
 fn replace(path: &Path, parent: &Path, bytes: &[u8], mode: u32, owner: Owner) -> io::Result<()> {
-    clear_leftovers(parent)?;
-    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(parent)?;
-    // Not through `file` itself: its errors name the temporary file, which is of no interest and another one each time.
-    file.as_file_mut().write_all(bytes)?;
-    file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    // One task at a time writes a service's files, so what is half-written was left by a crash.
+    whole::clear(parent)?;
+    let mut file = WholeFile::begin(path)?;
+    file.write_all(bytes)?;
+    file.file().set_permissions(Permissions::from_mode(mode))?;
     if owner != Owner::default() {
-        chown(file.path(), owner)?;
+        chown(file.place(), owner)?;
     }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    // The rename itself is durable only with the directory.
-    File::open(parent)?.sync_all()
+    file.commit()
 }
 
 fn chown(path: &Path, owner: Owner) -> io::Result<()> {
     let Owner { uid, gid } = owner;
     nix::unistd::chown(path, uid.map(Uid::from_raw), gid.map(Gid::from_raw)).map_err(io::Error::from)
-}
-
-/// Removes files that a crash left half-written. One task at a time writes a service's files, so none is in use.
-fn clear_leftovers(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// The directory of `below`, made if it is not there; no part of it is a link.
@@ -197,8 +181,9 @@ mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::{Path, PathBuf};
 
-    use super::{Owner, TEMPORARY, WriteError, write};
+    use super::{Owner, WriteError, write};
     use crate::template::render::{RenderedFile, RenderedKind};
+    use crate::whole::{PREFIX, faults};
 
     fn file(path: &str, text: &str) -> RenderedFile {
         RenderedFile { kind: RenderedKind::Config, path: path.into(), bytes: text.into(), mode: 0o640 }
@@ -219,6 +204,15 @@ mod tests {
         assert_eq!(put(&[a, file("config/sub/b", "2")], dir.path()), [Path::new("config/sub/b")]);
         assert_eq!(inode("config/a"), before.0);
         assert_ne!(inode("config/sub/b"), before.1);
+    }
+
+    #[test]
+    fn a_file_is_the_old_or_the_new_one_whatever_fails_while_it_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        put(&[file("config/a", "old")], dir.path());
+        let path = dir.path().join("config/a");
+        let write = || write(&[file("config/a", "the new one")], dir.path(), Owner::default());
+        faults::whole_at_every_step(&path, b"old", b"the new one", || write().map(drop));
     }
 
     #[test]
@@ -283,7 +277,7 @@ mod tests {
     fn what_a_crash_left_is_cleared_and_nothing_temporary_stays() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("config")).unwrap();
-        std::fs::write(dir.path().join("config").join(format!("{TEMPORARY}abc")), "half").unwrap();
+        std::fs::write(dir.path().join("config").join(format!("{PREFIX}abc")), "half").unwrap();
         put(&[file("config/a", "1")], dir.path());
         let names = std::fs::read_dir(dir.path().join("config")).unwrap().map(|entry| entry.unwrap().file_name());
         assert_eq!(names.collect::<Vec<_>>(), ["a"]);

@@ -1,13 +1,13 @@
 //! The file of keys in the data directory: one word and its value a line, for its owner's eyes only.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use crate::net::{ClearText, KEYS_MAX, KeyId, KeySet, RingKey};
+use crate::whole;
 
 /// Largest file that is read, in bytes: some times what is ever written.
 const FILE_BYTES: u64 = 64 * 1024;
@@ -158,20 +158,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Kept>, KeyFileError> {
 
 /// Writes all of it anew. The old file is there until the new one is on disk.
 pub(super) fn write(path: &Path, kept: &Kept) -> Result<(), KeyFileError> {
-    let new = path.with_extension("keys.new");
-    let write = || -> io::Result<()> {
-        // One that was left behind half-written may have been made by anybody.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        file.write_all(kept.text().as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-    };
-    write().map_err(|source| KeyFileError::Write { path: path.to_owned(), source })
+    whole::write(path, kept.text().as_bytes(), 0o600)
+        .map_err(|source| KeyFileError::Write { path: path.to_owned(), source })
 }
 
 /// The keys of a file that a person made: one a line.
@@ -195,6 +183,7 @@ mod tests {
 
     use super::{Kept, REMOVED_MAX, read, read_keys, write};
     use crate::net::{KeyId, KeySet, RingKey};
+    use crate::whole;
 
     fn key(n: u8) -> RingKey {
         RingKey::from_bytes([n; 32])
@@ -212,6 +201,16 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_keys_are_the_old_or_the_new_ones_whatever_fails_while_they_are_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ring.keys");
+        let old = Kept { keys: KeySet::sealed(key(1)), removed: Vec::new() };
+        let new = Kept { keys: KeySet::sealed(key(2)), removed: vec![key(1).id()] };
+        let text = |kept: &Kept| kept.text().as_bytes().to_vec();
+        whole::faults::whole_at_every_step(&path, &text(&old), &text(&new), || write(&path, &new));
     }
 
     #[test]
