@@ -18,6 +18,7 @@
 //! | `files.rs` | revisions of files: upload, roll back, remove |
 //! | `revisions.rs` | what both have in common |
 //! | `departed.rs` | members that are gone for good |
+//! | `stray.rs` | records of nodes that nobody here has heard of |
 //! | `desired.rs` | what a group should be, and what a person wants of its rollout |
 //!
 //! What it does not do: no clock, no socket, no disk, no process, and no opinion on when a service starts.
@@ -40,6 +41,7 @@ mod revisions;
 mod rollouts;
 mod settle;
 mod status;
+mod stray;
 
 #[cfg(test)]
 mod tests;
@@ -70,6 +72,7 @@ pub use revisions::REVISIONS_KEPT;
 
 use groups::Group;
 use join::Joining;
+use stray::Strays;
 
 /// How a node is set up. The same for its whole life.
 #[derive(Debug, Clone)]
@@ -91,8 +94,6 @@ pub struct NodeConfig {
 /// What a node has from before.
 #[derive(Debug, Clone, Default)]
 pub struct Restored {
-    /// Whether the store was empty: then it has promised nothing, and need not wait to vote.
-    pub fresh: bool,
     /// For how long it was not running, as far as it knows.
     pub away: Duration,
     /// Shared and fenced records.
@@ -134,6 +135,7 @@ pub struct Node {
     next_write: u64,
     writes_fail: bool,
     next_last_seen: Mono,
+    strays: Strays,
     /// Messages that could not be read.
     unread: u64,
     outputs: Vec<Output>,
@@ -185,6 +187,7 @@ impl Node {
             next_write: 0,
             writes_fail: false,
             next_last_seen: now.mono,
+            strays: Strays::new(now.mono),
             unread: 0,
             outputs: Vec::new(),
         };
@@ -217,6 +220,7 @@ impl Node {
             self.joining.deadline(),
             self.claims_due,
             Some(self.next_last_seen),
+            Some(self.strays.deadline()),
         ]
         .into_iter()
         .flatten()
@@ -236,10 +240,22 @@ impl Node {
         &self.records
     }
 
+    /// How much this node keeps, for tests and benchmarks to compare: what grows with the ring, and what is under way.
+    pub fn sizes(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        let own = [
+            ("groups", self.groups.len()),
+            ("nodes", self.census.nodes().count()),
+            ("requests", self.requests.len()),
+            ("writes", self.writes.len()),
+            ("strays", self.strays.len()),
+        ];
+        own.into_iter().chain(self.ring.sizes()).chain(self.records.sizes())
+    }
+
     /// How many messages could not be read: they are of kinds that only newer nodes know, or damaged by whoever made them.
     #[must_use]
     pub fn unread(&self) -> u64 {
-        self.unread
+        self.unread + self.ring.rejected()
     }
 
     /// How badly this node keeps up: 0 is well, 8 the worst. A starved or paused node doubts itself before others.

@@ -70,6 +70,47 @@ fn a_fault_free_ring_that_loses_a_tenth_of_its_datagrams_never_renews_an_identit
     assert_eq!(cluster.renewals(), 0);
 }
 
+/// How many nodes of a ring under churn are there at a time, and how many of the dead are remembered in a small ring.
+const STAY: usize = 6;
+const DEAD_KEPT: usize = 128;
+
+#[test]
+fn four_hundred_nodes_that_come_and_go_for_good_leave_a_bounded_trace_and_nothing_under_way() {
+    let mut churned = ring(STAY, 0);
+    assert!(churned.run_while_not(10 * SECOND, Cluster::is_whole));
+    // Every other one takes the address of one that did not say goodbye, before anybody has missed that one.
+    for number in 0..400 {
+        let host = 1 + number % (STAY - 1);
+        if number % 2 == 0 {
+            assert!(churned.command(host, sup::node::Command::Leave).is_some_and(|result| result.is_ok()));
+        }
+        churned.run_until(churned.elapsed() + SECOND * 3 / 10);
+        churned.end(host);
+        churned.replace(host);
+        churned.start(host);
+        churned.run_until(churned.elapsed() + SECOND * 3 / 10);
+    }
+    // Until the last of them is missed, and what was heard of nodes that nobody knows is forgotten.
+    churned.run_until(churned.elapsed() + 420 * SECOND);
+    let mut never = ring(STAY, 0);
+    never.run_until(churned.elapsed());
+    for host in 0..STAY {
+        assert_eq!(churned.sees_alive(host), STAY, "as node {host} sees it");
+        let (kept, without) = (churned.node(host).unwrap().sizes(), never.node(host).unwrap().sizes());
+        for ((what, size), (_, without)) in kept.zip(without) {
+            // Each of the dead that are remembered is one member here and in foca, and has said one thing of itself.
+            let bound = match what {
+                "nodes" | "members" | "foca" | "records" => without + DEAD_KEPT,
+                // The nodes whose records were dropped, so that late news does not bring them back: for a day.
+                "forgotten" => 400,
+                // What is under way is so in any ring.
+                _ => without + 8,
+            };
+            assert!(size <= bound, "node {host} keeps {size} {what}, and {without} without churn");
+        }
+    }
+}
+
 fn rollouts(seeds: impl IntoIterator<Item = u64>) {
     for seed in seeds {
         let scenario = RolloutScenario { seed, hosts: None, faults_for: 40 * SECOND, plant: None };

@@ -337,6 +337,8 @@ impl Backend for Fake {
             signing_key: None,
             local_health: 0,
             banned_by: None,
+            store_trouble: None,
+            state_lost: None,
         })
     }
 

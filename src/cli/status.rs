@@ -73,6 +73,16 @@ fn about(node: &Node, out: &mut Out<'_>) -> io::Result<()> {
         out.line(text)?;
         out.line(format_args!("to let it in, on a member: sup undepart {}", node.node_id.short()))?;
     }
+    if let Some(why) = &node.store_trouble {
+        let text = format!("this node makes no new promise in elections, since its store cannot be written: {why}");
+        let text = out.paint(Tone::Bad, &text);
+        out.line(text)?;
+        out.line("its services go on; once the store can be written again, so do its elections, without a restart")?;
+    }
+    if let Some(lost) = &node.state_lost {
+        let text = out.paint(Tone::Uneasy, lost);
+        out.line(text)?;
+    }
     if node.local_health >= UNWELL {
         let text = format!(
             "this node does not keep up (local health {} of 8): it is starved or was paused, and waits longer before it \

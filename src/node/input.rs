@@ -13,6 +13,8 @@ use crate::ring::{RingResponse, StreamError};
 use super::packet::{self, Packet, Request, Response};
 use super::{Asker, Input, Node, Note, Output};
 
+/// How soon something is written again after a write failed.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
 /// How often the store is told that the node still runs, so that after a restart it knows for how long it was away.
 const LAST_SEEN_EVERY: Duration = Duration::from_secs(600);
 
@@ -108,9 +110,17 @@ impl Node {
     }
 
     fn take_persisted(&mut self, now: Now, write: u64, ok: bool) {
+        if !ok {
+            // That the disk takes writes again shows when something is written.
+            self.next_last_seen = self.next_last_seen.min(now.mono + WRITE_AGAIN);
+        }
         if self.writes_fail == ok {
             self.writes_fail = !ok;
             self.note(if ok { Note::WriteRecovered } else { Note::WriteFailed });
+            if ok {
+                // An election tells its disk all of its state each time; of the records only what changed is told.
+                self.records.store_again();
+            }
         }
         if let Some((group, own)) = self.writes.remove(&write)
             && let Some(group) = self.groups.get_mut(&group)
@@ -133,6 +143,7 @@ impl Node {
         self.tick_rollouts(now);
         self.tick_join(now);
         self.tick_claims(now);
+        self.tick_strays(now);
         if self.next_last_seen <= now.mono {
             self.next_last_seen = now.mono + LAST_SEEN_EVERY;
             self.persist(vec![Write::LastSeen(now.wall)]);

@@ -84,6 +84,7 @@ impl Node {
             RingEvent::Up { member, .. } => {
                 self.show(&member);
                 if member.id != self.me {
+                    self.records.welcome(member.id);
                     self.note(Note::MemberUp { node: member.id, address: member.address });
                     self.found(now, member.id);
                 }

@@ -29,7 +29,7 @@ fn node_with(has_peers: bool) -> Node {
         max_clock_skew: Duration::from_secs(300),
         seed: 1,
     };
-    Node::new(config, Restored { fresh: true, ..Restored::default() }, at(0))
+    Node::new(config, Restored::default(), at(0))
 }
 
 fn group() -> GroupId {

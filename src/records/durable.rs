@@ -36,9 +36,6 @@ pub enum Write {
 pub struct Restored {
     /// Who this node is.
     pub node_id: NodeId,
-    /// Whether nothing was ever stored here: a node that has promised nothing to anybody. Not so when what was
-    /// stored is lost: it may have promised anything.
-    pub fresh: bool,
     /// The generation to run with: higher than that of any run before, and stored already.
     pub generation: u64,
     /// Members that were known.

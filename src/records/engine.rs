@@ -73,6 +73,8 @@ pub struct Records {
     /// Nodes that are gone for good: nothing that they own is taken, whoever tells it.
     pub(super) departed: BTreeSet<NodeId>,
     pub(super) reported: BTreeMap<(NodeId, u8), Mono>,
+    /// How many records of others were refused.
+    pub(super) refused: u64,
     /// What to spread, with who told it; none for what this node wrote.
     pub(super) news: BTreeMap<Key, Option<NodeId>>,
     /// Who waits for news of a key, and is told at first hand.
@@ -123,6 +125,7 @@ impl Records {
             forgotten: BTreeMap::new(),
             departed: BTreeSet::new(),
             reported: BTreeMap::new(),
+            refused: 0,
             news: BTreeMap::new(),
             awaited: BTreeSet::new(),
             changed: BTreeSet::new(),
@@ -243,6 +246,25 @@ impl Records {
         self.table.len() == 0
     }
 
+    /// How many records of others were refused, each time that they were told.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// How much is kept, for tests and benchmarks to compare: what grows with the ring, and what is under way.
+    #[must_use]
+    pub fn sizes(&self) -> [(&'static str, usize); 6] {
+        [
+            ("records", self.table.len()),
+            ("forgotten", self.forgotten.len()),
+            ("reported", self.reported.len()),
+            ("news", self.news.len()),
+            ("sessions", self.sessions.len()),
+            ("fetches", self.fetches.len()),
+        ]
+    }
+
     /// A hash over all records: equal on nodes that know the same.
     #[must_use]
     pub fn digest(&self) -> u64 {
@@ -256,6 +278,11 @@ impl Records {
         let prefix = Key::owned_prefix(self.me);
         let left = self.table.with_prefix(&prefix).filter(|record| !record.is_tombstone());
         left.map(|record| record.key.clone()).filter(|key| !self.written.contains(key)).collect()
+    }
+
+    /// Has all that is to survive a restart stored once more: some of it could not be.
+    pub fn store_again(&mut self) {
+        self.unstored.extend(self.table.iter().filter(|record| record.is_durable()).map(|record| record.key.clone()));
     }
 
     /// Whom to spread to and repair with.
@@ -314,6 +341,17 @@ impl Records {
     /// A full repair with that member now; ends in `Synced` or `SyncFailed`.
     pub fn sync_with(&mut self, now: Now, node: NodeId) {
         self.start_repair(now, node, Purpose::Sync);
+    }
+
+    /// The nodes that own any record.
+    pub fn owners(&self) -> impl Iterator<Item = NodeId> {
+        self.table.owners()
+    }
+
+    /// A node is a member again that may have been forgotten: what it owns is taken again, since it may have run on all
+    /// the while, and has said nothing new.
+    pub fn welcome(&mut self, node: NodeId) {
+        self.forgotten.remove(&node);
     }
 
     /// Drops what a departed or long-gone node owned. What others tell of it from before now is not taken again; what it

@@ -70,6 +70,7 @@ impl Records {
             RefusedWhy::OwnerFull => 4,
             RefusedWhy::RingFull => 5,
         };
+        self.refused += 1;
         let quiet = self.reported.get(&(from, kind)).is_some_and(|until| now.mono < *until);
         if quiet || (self.reported.len() >= REPORTS && !self.reported.contains_key(&(from, kind))) {
             return;

@@ -109,6 +109,11 @@ impl Table {
         self.owned.get(&node).copied().unwrap_or(0)
     }
 
+    /// The nodes that own any record.
+    pub(super) fn owners(&self) -> impl Iterator<Item = NodeId> {
+        self.owned.keys().copied()
+    }
+
     pub(super) fn root(&self) -> u64 {
         self.root
     }

@@ -84,6 +84,11 @@ impl Alarms {
         Some(alarm)
     }
 
+    /// How many are set.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// When the next alarm is due.
     pub(super) fn deadline(&self) -> Option<Mono> {
         self.queue.first_key_value().map(|((at, _), _)| *at)

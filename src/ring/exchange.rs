@@ -177,7 +177,8 @@ impl Ring {
             }
             let member = foca::Member::new(identity, incarnation, State::Alive);
             match self.view.get(identity.id) {
-                None => news.push(member),
+                None if self.view.has_room_for(identity.id) => news.push(member),
+                None => self.reject(),
                 Some(known) if known.identity() == identity => match known.member.state {
                     MemberState::Suspect => refuted.push(member),
                     MemberState::Down => taken_for_dead.push(identity),

@@ -235,6 +235,19 @@ impl Ring {
         self.rejected
     }
 
+    /// How much is kept, for tests and benchmarks to compare: what grows with the ring, and what is under way.
+    #[must_use]
+    pub fn sizes(&self) -> [(&'static str, usize); 6] {
+        [
+            ("members", self.view.iter().count()),
+            ("foca", self.swim.known()),
+            ("alarms", self.alarms.len()),
+            ("opinions", self.opinions.len()),
+            ("inquiries", self.inquiries.len()),
+            ("errands", self.errands.len()),
+        ]
+    }
+
     fn fire(&mut self, now: Now, alarm: Alarm) {
         match alarm {
             Alarm::Foca(timer) => self.call_back(now.mono, timer),
@@ -268,6 +281,9 @@ impl Ring {
         if self.turn_away(now, from, src.id) || self.correct_older(from, src) {
             return;
         }
+        if !self.view.has_room_for(src.id) {
+            return self.reject();
+        }
         let before = packet.updates.len();
         let mut newest = self.me;
         packet.updates.retain(|update| {
@@ -276,7 +292,7 @@ impl Ring {
                 newest = other;
             }
             let is_over = self.departed.is_over(other.id, update.state());
-            !is_over && (other.id != self.me.id || other == self.me)
+            !is_over && self.view.has_room_for(other.id) && (other.id != self.me.id || other == self.me)
         });
         if newest != self.me {
             self.doubt(now, newest);
@@ -292,6 +308,11 @@ impl Ring {
         if self.swim.incarnation() > refuted {
             self.health.blamed();
         }
+    }
+
+    /// Something is not taken up.
+    pub(super) fn reject(&mut self) {
+        self.rejected += 1;
     }
 
     fn call_back(&mut self, now: Mono, timer: foca::Timer<Identity>) {

@@ -42,12 +42,14 @@ impl Ring {
     pub fn handle_probe(&mut self, now: Now, probe: u64, outcome: ProbeOutcome) {
         match self.inquiries.remove(&probe) {
             Some(Inquiry::Own { about }) => {
+                let outcome = self.testimony(&about, outcome);
                 if let Some(opinion) = self.opinion(&about) {
                     opinion.own = Some(outcome);
                     self.review(now.mono);
                 }
             }
             Some(Inquiry::For { about, by }) => {
+                let outcome = self.testimony(&about, outcome);
                 let answer = RingDatagram::ProbeAnswer { about, from: self.me.id, outcome };
                 self.send(by, answer);
             }
@@ -64,10 +66,25 @@ impl Ring {
     }
 
     pub(super) fn handle_probe_answer(&mut self, now: Mono, by: NodeId, about: Identity, outcome: ProbeOutcome) {
+        let outcome = self.testimony(&about, outcome);
         let Some(opinion) = self.opinion(&about) else { return };
         if let Some(slot) = opinion.asked.get_mut(&by) {
             *slot = Some(outcome);
             self.review(now);
+        }
+    }
+
+    /// What a connect says of a member. One that another node answers, which has come to the same address since and
+    /// was heard, says that the member is gone as well as a refusal does.
+    fn testimony(&self, about: &Identity, outcome: ProbeOutcome) -> ProbeOutcome {
+        let came_later = |entry: &Entry| {
+            let other = entry.member;
+            let is_there = other.address == about.address && other.id != about.id && entry.heard.is_some();
+            is_there && other.generation > about.generation
+        };
+        match outcome {
+            ProbeOutcome::Answered if self.view.active().any(came_later) => ProbeOutcome::Refused,
+            ProbeOutcome::Answered | ProbeOutcome::Refused | ProbeOutcome::NoAnswer => outcome,
         }
     }
 

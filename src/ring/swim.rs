@@ -100,6 +100,11 @@ impl Swim {
         suspects.map(|member| (*member.id(), member.incarnation()))
     }
 
+    /// How many members foca holds, the dead included.
+    pub(super) fn known(&self) -> usize {
+        self.foca.iter_membership_state().count()
+    }
+
     /// The members that are dead for foca.
     pub(super) fn down(&self) -> impl Iterator<Item = Identity> {
         self.foca.iter_membership_state().filter(|member| member.state() == State::Down).map(|member| *member.id())

@@ -7,6 +7,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::machine::Cause;
 use super::testing::{Net, Process, address, id, identity};
+use super::view::MEMBERS_MAX;
 use super::{
     Awareness, DownHow, MemberState, News, NewsKind, Profile, Remembered, Ring, RingAction, RingConfig, RingDatagram,
     RingEvent, RingRequest,
@@ -30,6 +31,7 @@ fn is_renewed(event: &RingEvent) -> bool {
 
 mod departed;
 mod starved;
+mod successor;
 
 #[test]
 fn twenty_nodes_that_start_at_once_by_one_seed_see_one_another_within_three_seconds() {
@@ -449,4 +451,25 @@ fn of_too_many_peers_the_last_ones_are_waited_for() {
         .filter_map(|action| if let RingAction::Request { to, .. } = action { Some(to) } else { None })
         .collect();
     assert_eq!(tried, peers[1..]);
+}
+
+/// Hears of a node that is new to it.
+fn hello(ring: &mut Ring, number: usize) {
+    let me = identity(number, 7);
+    ring.handle_datagram(Now { mono: Mono(1), wall: Wall(0) }, me.address, RingDatagram::Hello { me });
+}
+
+#[test]
+fn so_many_members_are_known_and_one_beyond_is_refused() {
+    let mut ring = Ring::new(config(1), Now { mono: Mono(0), wall: Wall(0) });
+    for number in 1..MEMBERS_MAX - 1 {
+        ring.view.put(Mono(0), identity(number, 1), MemberState::Down);
+    }
+    hello(&mut ring, MEMBERS_MAX);
+    assert_eq!((ring.members().count(), ring.rejected()), (MEMBERS_MAX, 0));
+    hello(&mut ring, MEMBERS_MAX + 1);
+    assert_eq!((ring.members().count(), ring.rejected()), (MEMBERS_MAX, 1));
+    // One that is known may come back.
+    hello(&mut ring, 1);
+    assert!(ring.member(id(1)).is_some_and(|member| member.state.is_active()));
 }

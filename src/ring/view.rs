@@ -9,6 +9,9 @@ use super::hearsay::Hearsay;
 use super::identity::Identity;
 use crate::base::{Mono, NodeId};
 
+/// Most members that are known, the dead included: three times the largest ring that is planned for. Each takes some
+/// hundred bytes here and in foca, so that whoever makes members up costs a node a few megabytes, and no more.
+pub(super) const MEMBERS_MAX: usize = 16_384;
 /// Fewest dead and departed members that are kept, however small the ring.
 const INACTIVE_MIN: usize = 128;
 /// How long the dead and the departed are kept. It has to outlast whatever delays old gossip (a paused machine, a slow
@@ -66,6 +69,11 @@ impl View {
     /// What is known of a member.
     pub(super) fn get(&self, id: NodeId) -> Option<&Entry> {
         self.entries.get(&id)
+    }
+
+    /// Whether a member that is not known can be taken up.
+    pub(super) fn has_room_for(&self, id: NodeId) -> bool {
+        self.entries.len() < MEMBERS_MAX || self.entries.contains_key(&id)
     }
 
     /// What is known of a member, if it is that life of it that is known.

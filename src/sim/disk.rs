@@ -22,7 +22,6 @@ pub(super) struct Disk {
     queue: VecDeque<(u64, Vec<Write>)>,
     /// Whether writes fail just now (a full disk).
     pub(super) failing: bool,
-    used: bool,
 }
 
 impl Disk {
@@ -55,12 +54,9 @@ impl Disk {
 
     /// What a node that starts now finds, and the generation that it gets.
     pub(super) fn restore(&mut self, now: Wall) -> (Restored, u64) {
-        let fresh = !self.used;
         self.generation = (self.generation + 1).max(now.0);
-        self.used = true;
         let away = self.last_seen.map_or(0, |seen| now.0.saturating_sub(seen.0));
         let restored = Restored {
-            fresh,
             away: Duration::from_millis(away),
             records: self.records.values().cloned().collect(),
             elections: self.elections.clone(),

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::{STATE, Store};
+use super::{Lost, LostHow, STATE, Store};
 use crate::base::{NodeId, Wall};
 use crate::records::{Record, Remembered, Stamp, Write};
+use crate::store::content::{FORMAT, FORMAT_NAME, NUMBERS, RECORDS};
 use crate::store::{Loaded, StoreError, node_id, worker};
 
 fn record(name: &str, value: usize) -> Record {
@@ -53,11 +54,10 @@ fn what_was_written_is_there_after_a_restart() {
 }
 
 #[test]
-fn only_the_first_start_is_fresh_and_every_start_has_a_higher_generation() {
+fn every_start_has_a_higher_generation() {
     let dir = TempDir::new().unwrap();
     let first = reopen(dir.path()).restored;
     let second = reopen(dir.path()).restored;
-    assert!(first.fresh && !second.fresh);
     assert!(second.generation > first.generation);
     let (mut store, _) = Store::open(dir.path()).unwrap();
     let renewed = second.generation + 1_000_000;
@@ -96,20 +96,32 @@ fn a_directory_that_cannot_be_made_is_named() {
     assert!(error.to_string().contains("file/data"), "{error}");
 }
 
+/// What was lost to damage: where the state is now, and why.
+fn damage(loaded: &Loaded) -> (&Path, &str) {
+    match &loaded.lost {
+        Some(Lost { how: LostHow::Damaged { to, why }, .. }) => (to, why),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
-fn a_damaged_state_is_moved_aside_and_the_node_stays_who_it_is() {
+fn a_damaged_state_is_moved_aside_and_the_node_is_another_one() {
     let dir = TempDir::new().unwrap();
     let before = reopen(dir.path()).restored;
-    fs::write(dir.path().join(STATE), "this is no database, and it is longer than a header of one".repeat(100))
-        .unwrap();
+    let garbage = "this is no database, and it is longer than a header of one".repeat(100);
+    fs::write(dir.path().join(STATE), &garbage).unwrap();
     let after = reopen(dir.path());
-    let moved = after.moved_aside.clone().unwrap();
-    assert!(moved.to.exists() && moved.to.to_string_lossy().contains("state.redb.corrupt-"));
-    assert!(moved.to_string().contains(&*moved.to.to_string_lossy()), "{moved}");
-    assert_eq!(after.restored.node_id, before.node_id);
-    assert!(!after.restored.fresh, "it may have promised anything");
+    let (to, _) = damage(&after);
+    assert!(to.to_string_lossy().contains("state.redb.unreadable-"), "{to:?}");
+    assert_eq!(fs::read_to_string(to).unwrap(), garbage);
+    let told = after.lost.as_ref().unwrap().to_string();
+    for part in [&*to.to_string_lossy(), &before.node_id.to_string(), &after.restored.node_id.to_string()] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert_ne!(after.restored.node_id, before.node_id, "nobody knows what that one promised");
     assert!(after.restored.generation >= before.generation);
-    assert!(reopen(dir.path()).moved_aside.is_none());
+    let later = reopen(dir.path());
+    assert_eq!((later.lost, later.restored.node_id), (None, after.restored.node_id));
 }
 
 #[test]
@@ -126,12 +138,24 @@ fn a_lost_or_garbled_node_id_file_is_written_anew_from_the_state() {
 }
 
 #[test]
-fn a_lost_state_is_not_taken_for_a_first_start() {
+fn a_state_that_is_gone_is_not_taken_for_a_first_start() {
     let dir = TempDir::new().unwrap();
-    let before = reopen(dir.path()).restored.node_id;
-    fs::remove_file(dir.path().join(STATE)).unwrap();
-    let after = reopen(dir.path()).restored;
-    assert_eq!((after.node_id, after.fresh), (before, false));
+    let first = reopen(dir.path());
+    assert_eq!(first.lost, None);
+    let path = dir.path().join(STATE);
+    fs::remove_file(&path).unwrap();
+    let after = reopen(dir.path());
+    let (before, now) = (Some(first.restored.node_id), after.restored.node_id);
+    assert_ne!(before, Some(now));
+    assert_eq!(after.lost, Some(Lost { how: LostHow::Gone { path }, before, now }));
+}
+
+#[test]
+fn a_first_start_that_was_cut_off_is_another_first_start() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join(super::NEW), "half a state").unwrap();
+    assert_eq!(reopen(dir.path()).lost, None);
+    assert!(!dir.path().join(super::NEW).exists());
 }
 
 #[test]
@@ -142,7 +166,7 @@ fn the_state_of_a_newer_version_is_left_alone() {
     {
         let database = redb::Database::create(&path).unwrap();
         let transaction = database.begin_write().unwrap();
-        transaction.open_table(super::NUMBERS).unwrap().insert(super::FORMAT_NAME, super::FORMAT + 1).unwrap();
+        transaction.open_table(NUMBERS).unwrap().insert(FORMAT_NAME, FORMAT + 1).unwrap();
         transaction.commit().unwrap();
     }
     for _ in 0..2 {
@@ -161,11 +185,12 @@ fn a_record_that_cannot_be_decoded_is_damage() {
     {
         let database = redb::Database::create(dir.path().join(STATE)).unwrap();
         let transaction = database.begin_write().unwrap();
-        transaction.open_table(super::RECORDS).unwrap().insert("shared/x", &[0xff_u8; 3][..]).unwrap();
+        transaction.open_table(RECORDS).unwrap().insert("shared/x", &[0xff_u8; 3][..]).unwrap();
         transaction.commit().unwrap();
     }
-    let moved = reopen(dir.path()).moved_aside.unwrap();
-    assert!(moved.why.contains("shared/x"), "{moved}");
+    let loaded = reopen(dir.path());
+    let (_, why) = damage(&loaded);
+    assert!(why.contains("shared/x"), "{why}");
 }
 
 /// A state with some history in it, as it is on disk while it is in use, as a power cut would leave it.
@@ -186,7 +211,7 @@ fn open_state(bytes: &[u8], id: NodeId) -> Loaded {
     fs::write(dir.path().join(STATE), bytes).unwrap();
     node_id::write(dir.path(), id).unwrap();
     let (mut store, loaded) = Store::open(dir.path()).unwrap();
-    assert_eq!(loaded.restored.node_id, id);
+    assert_eq!(loaded.restored.node_id == id, loaded.lost.is_none());
     store.write(&[Write::Records(vec![record("after", 10)])]).unwrap();
     drop(store);
     assert!(names(&reopen(dir.path())).contains(&"shared/after".to_owned()));
@@ -197,7 +222,7 @@ fn open_state(bytes: &[u8], id: NodeId) -> Loaded {
 fn a_state_that_was_in_use_when_the_power_went_is_whole() {
     let (bytes, id) = state_in_use();
     let loaded = open_state(&bytes, id);
-    assert!(loaded.moved_aside.is_none());
+    assert_eq!(loaded.lost, None);
     assert_eq!(names(&loaded).len(), 20);
 }
 
@@ -205,13 +230,13 @@ fn a_state_that_was_in_use_when_the_power_went_is_whole() {
 fn a_state_that_is_cut_off_anywhere_is_loaded_whole_or_moved_aside() {
     let (bytes, id) = state_in_use();
     let mut moved = 0;
-    for twentieth in 0..20 {
-        let cut = bytes.len() * twentieth / 20 + twentieth;
+    for part in 0..40 {
+        let cut = bytes.len() * part / 40 + part;
         let loaded = open_state(&bytes[..cut], id);
-        match loaded.moved_aside {
+        match loaded.lost {
             Some(_) => moved += 1,
-            // Nothing there, or nothing missing: what was after the cut was free space.
-            None => assert!(cut == 0 || names(&loaded).len() == 20, "cut at {cut}: {:?}", names(&loaded)),
+            // Nothing is missing: what was after the cut was free space.
+            None => assert_eq!(names(&loaded).len(), 20, "cut at {cut}"),
         }
     }
     assert!(moved > 0);
@@ -228,9 +253,10 @@ fn a_state_with_a_rotten_page_is_loaded_whole_or_moved_aside() {
             *byte ^= 0x5a;
         }
         let loaded = open_state(&rotten, id);
-        match loaded.moved_aside {
+        match loaded.lost {
             Some(_) => moved += 1,
-            None => assert_eq!(names(&loaded).len(), 20, "rotten at {at}"),
+            // A rotten page of the last write, in a state that was not closed, is one that did not reach the disk.
+            None => assert!(names(&loaded).len() >= 19, "rotten at {at}: {:?}", names(&loaded)),
         }
     }
     assert!(moved > 0);

@@ -72,6 +72,8 @@ pub(super) struct Context {
     pub releases: Arc<ReleaseStore>,
     pub counters: Arc<Counters>,
     pub gauges: Arc<Gauges>,
+    /// What the store lost before this start, in words.
+    pub lost: Option<String>,
     /// Cancelled to end the supervisor.
     pub end: CancellationToken,
 }
@@ -222,6 +224,8 @@ impl Backend for Supervisor {
             signing_key: self.0.settings.signing_key.as_ref().map(|path| path.display().to_string()),
             local_health,
             banned_by: banned_by.map(|by| by.to_string()),
+            store_trouble: self.0.gauges.store_trouble(),
+            state_lost: self.0.lost.clone(),
         })
     }
 
@@ -464,7 +468,11 @@ impl Backend for Supervisor {
             None => self.view(&group).await?,
         };
         let status = loaded.map(|loaded| loaded.status());
-        Ok(explain::explain(target, self.0.me, status.as_deref(), &view, &self.0.feed.recent()))
+        let mut explained = explain::explain(target, self.0.me, status.as_deref(), &view, &self.0.feed.recent());
+        if let Some(why) = self.0.gauges.store_trouble() {
+            explain::add_store_trouble(&mut explained, &why, &self.0.settings.data_dir);
+        }
+        Ok(explained)
     }
 
     fn subscribe(&self, group: Option<&GroupId>) -> Changes {
@@ -484,6 +492,7 @@ impl Backend for Supervisor {
             network: self.0.counters.snapshot(),
             blobs: self.0.blobs.traffic(),
             lag_us: self.0.gauges.take_lag_us(),
+            store_fails: self.0.gauges.store_trouble().is_some(),
             uptime: clock::now().mono.since(self.0.started.mono),
         }))
     }

@@ -42,7 +42,7 @@ use crate::node::{Command, NodeConfig, NodeEvent, Note, Restored};
 use crate::records::value::NodeFacts;
 use crate::release::{RELEASES_DIR, ReleaseStore, Trust};
 use crate::ring::Identity;
-use crate::store::{Loaded, MovedAside, Store};
+use crate::store::{Loaded, Lost, Store};
 use crate::template::SysContext;
 
 /// Where blobs are, in the data directory.
@@ -109,8 +109,8 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
             .map_err(|source| RunError::System { what: "start the thread that moves blobs", source })?;
 
     let feed = Feed::new();
-    if let Some(moved) = &loaded.moved_aside {
-        tell_damage(&feed, moved);
+    if let Some(lost) = &loaded.lost {
+        tell_loss(&feed, lost);
     }
     let hostname = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let facts = facts(&settings, identity, &hostname);
@@ -144,6 +144,7 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
         releases,
         counters,
         gauges,
+        lost: loaded.lost.as_ref().map(ToString::to_string),
         end: end.clone(),
     });
 
@@ -224,7 +225,6 @@ fn start_ring(
         seed: seed().map_err(|source| RunError::System { what: "read /dev/urandom", source })?,
     };
     let restored = Restored {
-        fresh: stored.fresh,
         away,
         records: stored.records.clone(),
         elections: stored.elections.clone(),
@@ -257,11 +257,11 @@ fn seed() -> io::Result<u64> {
     Ok(u64::from_ne_bytes(seed))
 }
 
-fn tell_damage(feed: &Feed, moved: &MovedAside) {
-    let to = moved.to.display();
-    error!(%to, why = moved.why, "the stored state was damaged; it was moved aside, and this node begins anew");
-    let message = format!("the stored state was damaged ({}); it is in {to} now, and this node begins anew", moved.why);
-    feed.tell(EventKind::Log, None, None, message);
+fn tell_loss(feed: &Feed, lost: &Lost) {
+    let Lost { how, before, now } = lost;
+    let before = before.map_or_else(String::new, |id| id.to_string());
+    error!(%how, before, %now, "the stored state is lost: this node joins as a new one");
+    feed.tell(EventKind::Log, None, None, lost.to_string());
 }
 
 fn facts(settings: &Settings, me: Identity, hostname: &str) -> NodeFacts {

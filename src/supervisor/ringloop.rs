@@ -25,7 +25,7 @@ mod peers;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc as blocking};
+use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc;
@@ -92,9 +92,20 @@ pub(super) struct Gauges {
     lag_us: AtomicU64,
     /// Events that no reader took in time.
     events_lost: AtomicU64,
+    /// Why the store cannot be written just now.
+    store_trouble: Mutex<Option<String>>,
 }
 
 impl Gauges {
+    fn store_works(&self, trouble: Option<String>) {
+        *self.store_trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Why the store cannot be written just now; none if it can.
+    pub(super) fn store_trouble(&self) -> Option<String> {
+        self.store_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn late(&self, us: u64) {
         self.lag_us.fetch_max(us, Ordering::Relaxed);
     }

@@ -1,13 +1,12 @@
 //! What a user gets wrong, and what the world does: one clear error each, and everything else goes on.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::Pid;
 
-use crate::harness::{Answer, Node, Ring, SUP, free_ip, is_alive, run, wait_for, wait_until, write_plan};
+use crate::harness::{Answer, Node, Ring, SUP, free_ip, run, wait_until, write_plan};
 use crate::http;
 
 const DEMO: &str = "demo.default";
@@ -152,53 +151,6 @@ fn an_http_port_that_something_else_has_is_named_and_the_supervisor_ends() {
     assert!(answer.stderr.contains("--listen-http"), "{answer:?}");
 }
 
-/// Damages the store of a node while its supervisor is down, and sees it back with all that matters.
-fn survives_damage(damage: impl Fn(&Path)) {
-    let mut ring = Ring::new(3);
-    ring.start("demo", &["--topology", "leader"]);
-    ring.wait_whole();
-    let (leader, _) = ring.wait_leader(DEMO);
-    let victim = (leader + 1) % 3;
-    ring.nodes[victim].wait_healthy(DEMO);
-    assert_eq!(apply(&ring.nodes[leader], "message = \"kept\"\n").code, 0);
-    let pid = ring.nodes[victim].service_pid(DEMO).expect("it has a process");
-    let id = ring.nodes[victim].json(&["status", "demo"])["node_id"].clone();
-    ring.nodes[victim].kill();
-    let store = ring.nodes[victim].data.join("state.redb");
-    damage(&store);
-    let peer = ring.nodes[leader].ip.to_string();
-    ring.nodes[victim].spawn(&["run", "--profile", "local", "--peer", &peer]);
-    ring.wait_whole();
-    let node = &ring.nodes[victim];
-    wait_until("its service is supervised again", || node.service_pid(DEMO) == Some(pid));
-    assert!(is_alive(pid));
-    assert_eq!(node.json(&["status", "demo"])["node_id"], id);
-    wait_until("it has the config from the others", || node.sup(&["config", "show", DEMO]).stdout.contains("kept"));
-    let log = node.log();
-    let told: Vec<&str> = log.lines().filter(|line| line.contains("state.redb")).collect();
-    println!("{told:#?}");
-    assert_eq!(told.len(), 1, "one line tells of it: {log}");
-    let aside = std::fs::read_dir(&node.data).expect("the data is there").flatten();
-    let aside = aside.filter(|file| file.file_name().to_string_lossy().starts_with("state.redb.")).count();
-    assert_eq!(aside, 1, "the damaged file is kept aside");
-}
-
-#[test]
-fn a_corrupted_store_is_moved_aside_and_the_node_and_its_service_go_on() {
-    survives_damage(|store| {
-        let length = std::fs::metadata(store).expect("there is a store").len();
-        std::fs::write(store, vec![0xa5; usize::try_from(length).expect("it is small")]).expect("it is overwritten");
-    });
-}
-
-#[test]
-fn a_truncated_store_is_moved_aside_and_the_node_and_its_service_go_on() {
-    survives_damage(|store| {
-        let file = std::fs::File::options().write(true).open(store).expect("there is a store");
-        file.set_len(1000).expect("it is cut");
-    });
-}
-
 #[test]
 fn a_hook_that_hangs_is_killed_and_told_and_delays_nobody_else() {
     let mut ring = Ring::new(3);
@@ -295,117 +247,4 @@ fn a_broken_user_toml_keeps_the_previous_one_in_force_and_is_told() {
     std::fs::write(&user, "message = \"mended\"\n").expect("it is written");
     wait_until("the mended one is in force", || message().is_some_and(|message| message == "mended"));
     wait_until("nothing is told any more", || !node.sup(&["status", "demo"]).stdout.contains("user.toml:1:"));
-}
-
-/// A file system of its own, so small that it can be filled.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    const SIZE: &str = "size=24m";
-
-    /// None where nothing may be mounted.
-    fn at(dir: &Path) -> Option<Self> {
-        if !geteuid().is_root() {
-            return None;
-        }
-        std::fs::create_dir_all(dir).expect("the directory is made");
-        let mut mount = Command::new("mount");
-        let mounted = run(mount.args(["-t", "tmpfs", "-o", Self::SIZE, "tmpfs"]).arg(dir), "");
-        (mounted.code == 0).then(|| Self(dir.to_owned()))
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.0.join("filler")
-    }
-
-    /// Takes all room that there is now; others may give some back afterwards.
-    fn fill(&self) {
-        use std::io::Write as _;
-        let mut file = std::fs::File::options().create(true).append(true).open(self.filler()).expect("a file");
-        while file.write_all(&[0; 4096]).is_ok() {}
-        while file.write_all(&[0; 1]).is_ok() {}
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.filler()).expect("the filler is there");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: whoever still has a file open there is killed by the ring's own end.
-        run(Command::new("umount").arg("-l").arg(&self.0), "");
-    }
-}
-
-#[test]
-fn a_full_disk_stops_elections_on_its_node_alone_and_all_is_well_once_there_is_room() {
-    let mut ring = Ring::new(3);
-    let Some(disk) = SmallDisk::at(&ring.nodes[2].data) else {
-        return println!("not done: only root may mount a small disk");
-    };
-    ring.start("demo", &["--topology", "leader"]);
-    ring.wait_whole();
-    ring.wait_leader(DEMO);
-    for node in &ring.nodes {
-        node.wait_healthy(DEMO);
-    }
-    let pid = ring.nodes[2].service_pid(DEMO);
-    // It has to be written there, too, and is in force on the others at least.
-    let mut message = String::new();
-    let applied = wait_for("the disk has no room for a config", || {
-        disk.fill();
-        message.push('f');
-        let toml = format!("message = \"{message}\"\n");
-        let applied = ring.nodes[0].sup_with_input(&["config", "apply", DEMO, "-", "--timeout", "1s"], &toml);
-        (applied.code != 0).then_some(applied)
-    });
-    assert_eq!(applied.code, 3, "{applied:?}");
-    assert!(applied.stderr.contains(&ring.nodes[2].ip.to_string()), "{applied:?}");
-    assert!(applied.stderr.contains("No space left on device"), "{applied:?}");
-    for node in &ring.nodes[..2] {
-        wait_until("the config is in force", || {
-            http::get((node.ip, 8080), "/").is_ok_and(|response| response.json()["message"] == message.as_str())
-        });
-    }
-    wait_until("the log tells of it", || ring.nodes[2].log().contains("No space left on device"));
-    assert_eq!(ring.nodes[2].service_pid(DEMO), pid);
-    assert!(ring.nodes[2].is_running());
-    for line in ring.nodes[2].log().lines().filter(|line| line.contains("ERROR") || line.contains("WARN")) {
-        println!("{line}");
-    }
-    println!("{}", ring.nodes[2].sup(&["status", "demo"]).stdout);
-    println!("{}", ring.nodes[2].sup(&["explain", "demo"]).stdout);
-    disk.free();
-    wait_until("what could not be written is, once there is room", || {
-        http::get((ring.nodes[2].ip, 8080), "/").is_ok_and(|response| response.json()["message"] == message.as_str())
-    });
-    // The store's file has some room of its own, which small records may fit in.
-    let mut number = 0;
-    wait_until("the store cannot be written either", || {
-        disk.fill();
-        number += 1;
-        let toml = format!("message = \"{number} {}\"\n", "x".repeat(20_000));
-        let applied = ring.nodes[0].sup_with_input(&["config", "apply", DEMO, "-", "--no-wait"], &toml);
-        assert_eq!(applied.code, 0, "{applied:?}");
-        ring.nodes[2].log().contains("the store cannot be written")
-    });
-    assert_eq!(ring.nodes[2].log().matches("the store cannot be written").count(), 1, "it is told once");
-    assert_eq!(ring.nodes[2].service_pid(DEMO), pid);
-    disk.free();
-    wait_until("a config can be applied there again", || apply(&ring.nodes[2], "message = \"room\"\n").code == 0);
-    for node in &ring.nodes {
-        wait_until("it is in force everywhere", || {
-            http::get((node.ip, 8080), "/").is_ok_and(|response| response.json()["message"] == "room")
-        });
-    }
-    // What was stored is there after a crash.
-    ring.nodes[2].kill();
-    let peer = ring.nodes[0].ip.to_string();
-    ring.nodes[2].spawn(&["run", "--profile", "local", "--peer", &peer]);
-    ring.wait_whole();
-    ring.wait_leader(DEMO);
-    ring.nodes[2].wait_healthy(DEMO);
-    kill(ring.nodes[2].pid(), Signal::SIGTERM).expect("it is asked to end");
-    assert_eq!(ring.nodes[2].wait_exit(), Some(0));
 }

@@ -23,6 +23,7 @@ mod rollout;
 mod rollout_leader;
 mod rollout_redis;
 mod rollout_web;
+mod store;
 mod switch;
 mod traffic;
 mod web;

@@ -44,6 +44,12 @@ pub struct Node {
     /// Who said that this node is gone for good and does not let it in; none if it is let in.
     #[serde(default)]
     pub banned_by: Option<String>,
+    /// Why its store cannot be written just now: it makes no new promise in elections until it can. None if it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_trouble: Option<String>,
+    /// That what was stored could not be read when it started, what became of that, and who it is since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_lost: Option<String>,
 }
 
 /// `GET /v1/members`.

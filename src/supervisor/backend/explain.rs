@@ -1,5 +1,7 @@
 //! Why things are as they are, in sentences: the most important first.
 
+use std::path::Path;
+
 use super::standing;
 use crate::api::shape::{Event, Explanation, MemberServiceState, Target};
 use crate::base::{NodeId, Seat};
@@ -45,6 +47,19 @@ pub(super) fn explain(
     sentences.extend(notices);
     let next = next.or_else(|| Some(format!("sup group show {}", view.group)));
     Explanation { target: target.to_string(), sentences, next }
+}
+
+/// How many sentences at most say what the service itself does.
+const FIRST: usize = 1;
+
+/// Says that the node cannot promise anything, and why, after what is the most important.
+pub(super) fn add_store_trouble(explained: &mut Explanation, why: &str, data_dir: &Path) {
+    let at = FIRST.min(explained.sentences.len());
+    explained.sentences.insert(
+        at,
+        format!("This node makes no new promise in elections until its store can be written again: {why}."),
+    );
+    explained.next = Some(format!("df -h {}", data_dir.display()));
 }
 
 fn is_down_everywhere(view: &GroupView) -> bool {
@@ -182,9 +197,10 @@ fn members(view: &GroupView) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::Arc;
 
-    use super::{explain, sentence};
+    use super::{add_store_trouble, explain, sentence};
     use crate::api::shape::Target;
     use crate::base::{NodeId, Now, Term};
     use crate::census::{CouncilView, ElectionState, GroupView, Liveness, MemberView, NodeView, SeatView};
@@ -293,6 +309,16 @@ mod tests {
         status.member.why = "waiting for bind backend".to_owned();
         let explained = explain(&"redis".parse().unwrap(), ME, Some(&status), &view(), &[]);
         assert_eq!(explained.sentences[0], "Here redis is waiting for bind backend.");
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_written_is_told_before_all_but_what_the_service_does() {
+        let target: Target = "redis.default".parse().unwrap();
+        let mut explained = explain(&target, ME, None, &view(), &[]);
+        add_store_trouble(&mut explained, "no space left on device", Path::new("/data"));
+        assert!(explained.sentences[1].contains("no new promise in elections"), "{explained:?}");
+        assert!(explained.sentences[1].contains("no space left on device"), "{explained:?}");
+        assert_eq!(explained.next.as_deref(), Some("df -h /data"));
     }
 
     #[test]

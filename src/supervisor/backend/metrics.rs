@@ -19,6 +19,7 @@ pub(super) struct Ring {
     groups: usize,
     records: usize,
     unread: u64,
+    refused: u64,
     local_health: u8,
     /// The terms of the leader's seats that this node holds.
     leads: Vec<(GroupId, Term)>,
@@ -31,6 +32,8 @@ pub(super) struct Numbers {
     pub network: Snapshot,
     pub blobs: BlobTraffic,
     pub lag_us: u64,
+    /// Whether the store cannot be written.
+    pub store_fails: bool,
     pub uptime: Duration,
 }
 
@@ -50,6 +53,7 @@ impl Ring {
             groups: node.census().group_ids().count(),
             records: node.records().iter().count(),
             unread: node.unread(),
+            refused: node.records().refused(),
             local_health: node.local_health(),
             leads,
         }
@@ -102,8 +106,12 @@ fn ring(page: &mut Page, numbers: &Numbers) {
     page.single("sup_records", "gauge", "Records that are known, tombstones included.", numbers.ring.records);
     let help = "Messages that could not be read: of kinds that only newer nodes know, or damaged by their maker.";
     page.single("sup_messages_unread_total", "counter", help, numbers.ring.unread);
+    let help = "Records of others that were refused: over a limit, or not their writer's to write; the log says which.";
+    page.single("sup_records_refused_total", "counter", help, numbers.ring.refused);
     let help = "How badly this node keeps up itself, from 0 (well) to 8: the longer it waits before it doubts others.";
     page.single("sup_local_health", "gauge", help, numbers.ring.local_health);
+    let help = "1 while the store cannot be written: this node makes no new promise in elections then.";
+    page.single("sup_store_failing", "gauge", help, u8::from(numbers.store_fails));
     page.metric("sup_leader_term", "gauge", "The term of a leader's seat that this node holds; absent if it does not.");
     for (group, term) in &numbers.ring.leads {
         page.value("sup_leader_term", &[("group", &group.to_string())], term);
@@ -186,12 +194,14 @@ mod tests {
                 groups: 1,
                 records: 9,
                 unread: 2,
+                refused: 3,
                 local_health: 0,
                 leads: vec![("redis.default".parse().unwrap(), Term(7))],
             },
             services: vec![Arc::new(ServiceStatus::loaded(&spec, Now::default()))],
             blobs: BlobTraffic { sent_bytes: 11, ..BlobTraffic::default() },
             network: Snapshot { packets_in: 5, dropped: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], ..Snapshot::default() },
+            store_fails: true,
             lag_us: 1500,
             uptime: Duration::from_secs(60),
         });

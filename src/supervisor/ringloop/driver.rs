@@ -244,12 +244,17 @@ impl Driver {
 
     fn take_report(&mut self, report: Report) {
         match &report.result {
-            Ok(()) => self.store_fails = false,
+            Ok(()) if self.store_fails => {
+                self.store_fails = false;
+                self.wires.gauges.store_works(None);
+            }
             Err(error) if !self.store_fails => {
                 self.store_fails = true;
-                self.tell(RingEvent::StoreFailed { why: crate::supervisor::error::chain(error) });
+                let why = crate::supervisor::error::chain(error);
+                self.wires.gauges.store_works(Some(why.clone()));
+                self.tell(RingEvent::StoreFailed { why });
             }
-            Err(_) => {}
+            Ok(()) | Err(_) => {}
         }
         for write in report.writes {
             self.written(write, report.result.is_ok());

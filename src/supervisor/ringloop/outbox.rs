@@ -9,6 +9,10 @@ use bytes::Bytes;
 /// How many failed writes are remembered. A message that depends on one follows within a turn or two of the loop.
 const FAILED: usize = 1024;
 
+/// How many messages may wait in all. A disk that hangs holds back what members ask again and again; they lose nothing
+/// by an answer that is lost.
+const WAITING: usize = 4096;
+
 /// A datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Message {
@@ -20,6 +24,8 @@ pub(super) struct Message {
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     waiting: BTreeMap<u64, Vec<Message>>,
+    /// How many messages that is.
+    held: usize,
     failed: BTreeSet<u64>,
 }
 
@@ -34,7 +40,10 @@ impl Outbox {
     pub(super) fn put(&mut self, message: Message, write: u64) -> Option<Message> {
         match self.waiting.get_mut(&write) {
             Some(waiting) => {
-                waiting.push(message);
+                if self.held < WAITING {
+                    self.held += 1;
+                    waiting.push(message);
+                }
                 None
             }
             None if self.failed.contains(&write) => None,
@@ -45,12 +54,14 @@ impl Outbox {
     /// A write is on disk: what waited for it may leave, in the order in which it came.
     #[must_use]
     pub(super) fn stored(&mut self, write: u64) -> Vec<Message> {
-        self.waiting.remove(&write).unwrap_or_default()
+        let stored = self.waiting.remove(&write).unwrap_or_default();
+        self.held -= stored.len();
+        stored
     }
 
     /// A write failed: what waited for it never leaves.
     pub(super) fn failed(&mut self, write: u64) {
-        self.waiting.remove(&write);
+        self.held -= self.waiting.remove(&write).map_or(0, |dropped| dropped.len());
         self.failed.insert(write);
         if self.failed.len() > FAILED {
             self.failed.pop_first();
@@ -60,7 +71,7 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
-    use super::{FAILED, Message, Outbox};
+    use super::{FAILED, Message, Outbox, WAITING};
 
     fn message(n: u8) -> Message {
         Message { to: ([127, 0, 0, n], 1).into(), bytes: vec![n].into() }
@@ -94,6 +105,17 @@ mod tests {
         outbox.failed(1);
         assert_eq!(outbox.stored(1), []);
         assert_eq!(outbox.put(message(2), 1), None);
+    }
+
+    #[test]
+    fn so_many_messages_wait_and_one_beyond_is_lost() {
+        let mut outbox = Outbox::default();
+        (1..=2).for_each(|write| outbox.begun(write));
+        assert_eq!(outbox.put(message(9), 1), None);
+        assert_eq!((0..WAITING).filter_map(|_| outbox.put(message(1), 2)).count(), 0);
+        assert_eq!(outbox.stored(2).len(), WAITING - 1);
+        assert_eq!(outbox.put(message(3), 1), None);
+        assert_eq!(outbox.stored(1), [message(9), message(3)]);
     }
 
     #[test]
