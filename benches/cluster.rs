@@ -22,6 +22,8 @@ mod partition;
 mod redis_client;
 #[path = "cluster/rollout.rs"]
 mod rollout;
+#[path = "cluster/starved.rs"]
+mod starved;
 #[allow(dead_code, reason = "the tests use the rest of it")]
 #[path = "../tests/real/switch.rs"]
 mod switch;
@@ -57,7 +59,7 @@ type Measurement = fn(usize);
 
 fn main() {
     let args = Args::parse();
-    let measurements: [(&str, Measurement); 10] = [
+    let measurements: [(&str, Measurement); 11] = [
         ("failover-lan", |rounds| failover("lan", rounds, 2200)),
         ("failover-local", |rounds| failover("local", rounds, 1100)),
         ("clean-stop", clean_stop),
@@ -68,6 +70,8 @@ fn main() {
         ("rollout", rollout::measure),
         ("distribution", rollout::measure_distribution),
         ("partition", cuts),
+        // A round is a minute.
+        ("starved", starved::measure),
     ];
     for (name, measure) in measurements {
         if name.contains(&args.only) {
