@@ -93,7 +93,7 @@ impl WholeFile {
     /// Nothing can be written in its directory.
     pub fn begin(path: &Path) -> io::Result<Self> {
         step(Step::Create)?;
-        let temporary = tempfile::Builder::new().prefix(PREFIX).tempfile_in(parent(path))?;
+        let temporary = tempfile::Builder::new().prefix(PREFIX).tempfile_in(parent(path)).map_err(nameless)?;
         Ok(Self { temporary, path: path.to_owned() })
     }
 
@@ -123,6 +123,11 @@ impl WholeFile {
     }
 }
 
+/// The same error without the name of the temporary file.
+fn nameless(error: io::Error) -> io::Error {
+    if error.raw_os_error().is_some() { error } else { error.kind().into() }
+}
+
 /// Not through the temporary file's own methods: their errors name it, which is of no interest and another one each time.
 impl Write for WholeFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -147,7 +152,14 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::{Step, clear, faults, remove, write};
+    use super::{Step, WholeFile, clear, faults, remove, write};
+
+    #[test]
+    fn a_failure_is_told_alike_each_time() {
+        let path = std::path::Path::new("/nowhere/at/all");
+        let told = || WholeFile::begin(path).unwrap_err().to_string();
+        assert_eq!((told(), told()), ("entity not found".to_owned(), "entity not found".to_owned()));
+    }
 
     #[test]
     fn a_file_is_synced_before_it_has_its_name_and_the_name_is_synced_after_that() {

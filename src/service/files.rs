@@ -70,7 +70,7 @@ pub(super) fn place(paths: &ServicePaths, owner: Owner, wanted: &Wanted, blobs: 
         match done {
             Ok(Done::Changed) => placed.changed.push(name.clone()),
             Ok(Done::Unchanged) => {}
-            Err(error) => placed.troubles.push(format!("cannot write {}: {}", path.display(), cause(&error))),
+            Err(error) => placed.troubles.push(format!("cannot write {}: {error}", path.display())),
         }
     }
     for gone in before.iter().filter(|name| !wanted.contains_key(*name)) {
@@ -85,15 +85,9 @@ pub(super) fn place(paths: &ServicePaths, owner: Owner, wanted: &Wanted, blobs: 
         }
     }
     if let Err(error) = (before != now).then(|| write_list(&list, &now)).transpose() {
-        placed.troubles.push(format!("cannot write {}: {}", list.display(), cause(&error)));
+        placed.troubles.push(format!("cannot write {}: {error}", list.display()));
     }
     placed
-}
-
-/// Why something failed, without the name of the temporary file: that differs each time, and what is told would be news
-/// each time.
-fn cause(error: &io::Error) -> String {
-    if error.raw_os_error().is_some() { error.to_string() } else { error.kind().to_string() }
 }
 
 /// Whether anything was done.
@@ -163,7 +157,7 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::{TEMPORARY, Wanted, cause, place};
+    use super::{Wanted, place};
     use crate::base::{BlobRef, FileName};
     use crate::blob::BlobStore;
     use crate::plan::ServicePaths;
@@ -266,15 +260,5 @@ mod tests {
         fs::create_dir(world.paths.files.join("a")).unwrap();
         let placed = place(&world.paths, Owner::default(), &wanted_of(&[("a", inline("x"))]), None);
         assert!(placed.troubles[0].contains("files/a"), "{placed:?}");
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_told_alike_each_time() {
-        let told = || {
-            let absent = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in("/nowhere/at/all");
-            cause(&absent.unwrap_err())
-        };
-        assert_eq!(told(), told());
-        assert_eq!(told(), "entity not found");
     }
 }
