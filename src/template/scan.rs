@@ -26,60 +26,166 @@ pub struct Tag<'a> {
 }
 
 /// The tags of a text. Comments, escaped tags and raw blocks are left out.
+///
+/// What is one is what handlebars takes for one: a tag that only it sees could open blocks, or include partials, that
+/// nobody counts; one that only we see could close them.
 pub fn tags(text: &str) -> Vec<Tag<'_>> {
     let mut tags = Vec::new();
     let mut at = 0;
     while let Some(found) = text.get(at..).and_then(|rest| rest.find("{{")) {
         let start = at + found;
         let rest = &text[start..];
-        let backslashes = text[..start].bytes().rev().take_while(|byte| *byte == b'\\').count();
-        let skip_to = |end: &str| start + rest.find(end).map_or(rest.len(), |found| found + end.len());
-        if backslashes == 1 {
-            at = start + 2;
-        } else if rest.starts_with("{{!--") {
-            at = skip_to("--}}");
+        at = if is_escaped(&text[at..start]) {
+            start + escaped(rest)
         } else if rest.starts_with("{{!") {
-            at = skip_to("}}");
+            start + comment(rest)
         } else if rest.starts_with("{{{{") {
-            let close = rest.find("{{{{/").unwrap_or(rest.len());
-            at = start + close + rest[close..].find("}}}}").map_or(rest.len() - close, |found| found + 4);
+            start + raw_block(rest)
         } else {
-            at = skip_to("}}");
-            let inner = text[start..at].trim_matches(|c: char| matches!(c, '{' | '}' | '~' | '&') || c.is_whitespace());
-            tags.push(Tag { start, end: at, inner });
-        }
+            // A literal or a third brace may end right before it.
+            let end = start + through(rest, "}}");
+            let end = end + text[end..].bytes().take_while(|byte| *byte == b'}').count();
+            let inner =
+                text[start..end].trim_matches(|c: char| matches!(c, '{' | '}' | '~' | '&') || c.is_whitespace());
+            tags.push(Tag { start, end, inner });
+            end
+        };
     }
     tags
+}
+
+/// Up to and with the next `end`; all of it, if there is none.
+fn through(text: &str, end: &str) -> usize {
+    text.find(end).map_or(text.len(), |found| found + end.len())
+}
+
+/// Whether braces that come after `before` are meant as they are. Two backslashes are one that is meant as it is.
+fn is_escaped(before: &str) -> bool {
+    before.bytes().rev().take_while(|byte| *byte == b'\\').count() == 1
+}
+
+/// How many of the braces that `rest` starts with one backslash escapes.
+fn escaped(rest: &str) -> usize {
+    if rest.starts_with("{{{") { 3 } else { 2 }
+}
+
+/// How long the comment is with which `rest` starts. One that begins with dashes ends with dashes, if anything does.
+fn comment(rest: &str) -> usize {
+    let dashes = rest["{{!".len()..].trim_start_matches([' ', '\t', '\n', '\r']).strip_prefix("--");
+    let end = dashes.and_then(|inner| Some(rest.len() - inner.len() + inner.find("--}}")? + "--}}".len()));
+    end.unwrap_or_else(|| through(rest, "}}"))
+}
+
+/// How long the raw block is with which `rest` starts: up to the next four braces that are not escaped, which have to be
+/// its end.
+fn raw_block(rest: &str) -> usize {
+    let mut at = through(rest, "}}}}");
+    while let Some(found) = rest.get(at..).and_then(|rest| rest.find("{{")) {
+        let start = at + found;
+        at = if is_escaped(&rest[at..start]) {
+            start + escaped(&rest[start..])
+        } else if rest[start..].starts_with("{{{{") {
+            return start + through(&rest[start..], "}}}}");
+        } else {
+            start + 1
+        };
+    }
+    rest.len()
+}
+
+/// What there is in a tag, outside of its texts.
+#[derive(Debug, PartialEq, Eq)]
+enum Shape {
+    /// So many parentheses, brackets and braces within each other.
+    Depth(usize),
+    /// It is in the middle of something: its end may be no end, but a part of a text.
+    Unclear,
+}
+
+/// Looks at what is between the braces of a tag.
+fn shape(inner: &str) -> Shape {
+    let bytes = inner.as_bytes();
+    let (mut depth, mut deepest, mut braces, mut at) = (0_usize, 0, 0_usize, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' | b'\'' => match after_text(&bytes[at..]) {
+                Some(length) => at += length - 1,
+                None => return Shape::Unclear,
+            },
+            b'[' if !is_plain(&bytes[at + 1..]) => return Shape::Unclear,
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        match byte {
+            b'{' => braces += 1,
+            b'}' => braces = braces.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+        at += 1;
+    }
+    if braces > 0 { Shape::Unclear } else { Shape::Depth(deepest) }
+}
+
+/// The length of the quoted text that `bytes` start with.
+fn after_text(bytes: &[u8]) -> Option<usize> {
+    let quote = bytes.first()?;
+    let mut at = 1;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\\' => at += 2,
+            byte if byte == quote => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// Whether what follows a bracket is the same as a list and as a name: names may have anything in them.
+fn is_plain(bytes: &[u8]) -> bool {
+    let Some(end) = bytes.iter().position(|byte| *byte == b']') else { return false };
+    let (mut at, within) = (0, &bytes[..end]);
+    while let Some(byte) = within.get(at) {
+        at += match byte {
+            b'(' | b')' | b'{' | b'}' => return false,
+            b'"' | b'\'' => match after_text(&within[at..]) {
+                Some(length) => length,
+                None => return false,
+            },
+            _ => 1,
+        };
+    }
+    true
 }
 
 /// Complains about what nests too deeply in `source`.
 pub fn check_nesting(source: &Source) -> Result<(), Complaint> {
     let mut open: Vec<usize> = Vec::new();
     for tag in tags(source.text()) {
-        let mut depth = 0_usize;
-        for c in tag.inner.chars() {
-            match c {
-                '(' | '[' | '{' => depth += 1,
-                ')' | ']' | '}' => depth = depth.saturating_sub(1),
-                _ => {}
+        let complain = |message: String| Err(source.complain(tag.start..tag.end, message));
+        let whole = &source.text()[tag.start + "{{".len()..tag.end];
+        match shape(whole.strip_suffix("}}").unwrap_or(whole)) {
+            Shape::Depth(depth) if depth > EXPRESSION_DEPTH => {
+                return complain(format!("more than {EXPRESSION_DEPTH} parentheses within each other"));
             }
-            if depth > EXPRESSION_DEPTH {
-                let message = format!("more than {EXPRESSION_DEPTH} parentheses within each other");
-                return Err(source.complain(tag.start..tag.end, message));
+            Shape::Depth(_) => {}
+            Shape::Unclear => {
+                let message = "a tag with a brace, a bracket or a quote that is not closed in it";
+                return complain(format!("{message}; texts and names in it must not have `}}}}`"));
             }
         }
         if tag.inner.starts_with('#') {
             open.push(1);
         } else if tag.inner.starts_with('/') {
             open.pop();
-        } else if tag.inner.strip_prefix("else").is_some_and(|rest| !rest.trim().is_empty())
+        } else if tag.inner.strip_prefix("else").or(tag.inner.strip_prefix('^')).is_some_and(|rest| !rest.is_empty())
             && let Some(branches) = open.last_mut()
         {
             *branches += 1;
         }
         if open.iter().sum::<usize>() > BLOCK_DEPTH {
-            let message = format!("more than {BLOCK_DEPTH} blocks within each other");
-            return Err(source.complain(tag.start..tag.end, message));
+            return complain(format!("more than {BLOCK_DEPTH} blocks within each other"));
         }
     }
     Ok(())
@@ -90,10 +196,12 @@ fn included(source: &Source) -> Result<Vec<(String, Tag<'_>)>, Complaint> {
     let mut names = Vec::new();
     for tag in tags(source.text()) {
         let complain = |message: &str| Err(source.complain(tag.start..tag.end, message));
-        if tag.inner.starts_with("#*") || tag.inner.starts_with('*') {
+        // A blank after the mark of a block is as good as none.
+        let head = tag.inner.strip_prefix('#').map_or(tag.inner, str::trim_start);
+        if head.starts_with('*') {
             return complain("inline partials are not supported; put it into a file under config/partials");
         }
-        let Some(inner) = tag.inner.strip_prefix("#>").or_else(|| tag.inner.strip_prefix('>')) else { continue };
+        let Some(inner) = head.strip_prefix('>') else { continue };
         let name = inner.split_whitespace().next().unwrap_or_default();
         if name.starts_with('(') {
             return complain("the name of a partial is written out, not computed");
@@ -172,6 +280,14 @@ mod tests {
         assert_eq!(inner("{{{{raw}}}} {{a}} {{{{/raw}}}} {{b}}"), ["b"]);
         assert_eq!(inner("{{a"), ["a"]);
         assert_eq!(inner("{{!-- a"), Vec::<&str>::new());
+        // A comment that begins with dashes and never ends with some is one that ends with the next braces.
+        assert_eq!(inner("{{!-- a }}{{b}}"), ["b"]);
+        assert_eq!(inner("{{!--}}{{b}} --}}{{c}}{{! -- }}{{d}} --}}"), ["c"]);
+        // A backslash is for three braces, too; a raw block ends wherever handlebars ends it.
+        assert_eq!(inner("\\{{{{{a}}"), ["a"]);
+        assert_eq!(inner("\\{{{{/if}}"), Vec::<&str>::new());
+        assert_eq!(inner("{{{{raw}}}} {{a}} {{{{ /raw}}}} {{b}}"), ["b"]);
+        assert_eq!(inner("{{{{raw}}}} \\{{{{/raw}}}} {{a}} {{{{/raw}}}} {{b}}"), ["b"]);
         assert_eq!(inner("é{{é}}"), ["é"]);
     }
 
@@ -185,6 +301,40 @@ mod tests {
         let branches = |count: usize| format!("{{{{#if a}}}}{}{{{{/if}}}}", "{{else if b}}".repeat(count));
         assert!(check_nesting(&Source::new("t", &branches(BLOCK_DEPTH - 1))).is_ok());
         assert!(check_nesting(&Source::new("t", &branches(BLOCK_DEPTH))).is_err());
+    }
+
+    #[test]
+    fn nothing_in_a_tag_hides_what_nests() {
+        for hidden in [
+            "{{#if (x \"}}{{/if}}\")}}",
+            "{{#if (x '}}{{/if}}')}}",
+            "{{#if a.[}}{{/if}}]}}",
+            "{{#if [\"]\", \"}}{{/if}}\"]}}",
+            "{{#if {\"a\": {}, \"{{/if}}\": 1}}}",
+            "{{#if a}}\\{{{{/if}}",
+            "{{#if a}}{{! -- }}{{/if}}{{#if a}} --}}",
+            "{{#if a}}{{!-- x }}{{#if b}}",
+        ] {
+            let deep = hidden.repeat(BLOCK_DEPTH + 1);
+            assert!(check_nesting(&Source::new("t", &deep)).is_err(), "{hidden}");
+        }
+        let chain = format!("{{{{#if a}}}}{}{{{{/if}}}}", "{{^if b}}".repeat(BLOCK_DEPTH));
+        assert!(check_nesting(&Source::new("t", &chain)).is_err());
+        let parentheses = format!("{{{{a {}b{}}}}}", "(c \")\" ".repeat(EXPRESSION_DEPTH + 1), ")".repeat(9));
+        assert!(check_nesting(&Source::new("t", &parentheses)).is_err());
+    }
+
+    #[test]
+    fn what_is_closed_within_a_tag_is_taken() {
+        for text in [
+            "{{#if (eq a \"it's [\")}}{{/if}}",
+            "{{{a}}} {{ {a} }} {{{a.[b c].[0]}}}",
+            "{{#each [\"a\", 'b', 1] as |x|}}{{/each}}",
+            "{{x {\"a\": 1} }}{{x {\"a\": 1}}}",
+            "{{else}} {{^}} {{! it's }}",
+        ] {
+            assert_eq!(check_nesting(&Source::new("t", text)), Ok(()), "{text}");
+        }
     }
 
     #[test]
