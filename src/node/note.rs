@@ -20,11 +20,15 @@ pub enum Note {
     MemberSuspect {
         /// Who.
         node: NodeId,
+        /// Where it was last reached, if that is known.
+        address: Option<SocketAddr>,
     },
     /// A suspected member answered.
     MemberRefuted {
         /// Who.
         node: NodeId,
+        /// Where it was last reached, if that is known.
+        address: Option<SocketAddr>,
         /// By TCP only: datagrams to or from it are lost, which is a misconfigured network.
         by_tcp: bool,
     },
@@ -32,6 +36,8 @@ pub enum Note {
     MemberDown {
         /// Who.
         node: NodeId,
+        /// Where it was last reached, if that is known.
+        address: Option<SocketAddr>,
         /// How that is known.
         how: &'static str,
     },
@@ -39,6 +45,8 @@ pub enum Note {
     MemberLeft {
         /// Who.
         node: NodeId,
+        /// Where it was last reached, if that is known.
+        address: Option<SocketAddr>,
     },
     /// A member answers at another address.
     MemberMoved {

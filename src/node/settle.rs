@@ -91,11 +91,11 @@ impl Node {
             }
             RingEvent::Suspect { id } => {
                 self.show_id(id);
-                self.note(Note::MemberSuspect { node: id });
+                self.note(Note::MemberSuspect { node: id, address: self.ring.address(id) });
             }
             RingEvent::Refuted { id, by_tcp } => {
                 self.show_id(id);
-                self.note(Note::MemberRefuted { node: id, by_tcp });
+                self.note(Note::MemberRefuted { node: id, address: self.ring.address(id), by_tcp });
             }
             RingEvent::Down { id, how } => {
                 self.show_id(id);
@@ -104,11 +104,11 @@ impl Node {
                     DownHow::Timeout => "it does not answer",
                     DownHow::Told => "another member found it so",
                 };
-                self.note(Note::MemberDown { node: id, how });
+                self.note(Note::MemberDown { node: id, address: self.ring.address(id), how });
             }
             RingEvent::Left { id } => {
                 self.show_id(id);
-                self.note(Note::MemberLeft { node: id });
+                self.note(Note::MemberLeft { node: id, address: self.ring.address(id) });
             }
             RingEvent::Forgotten { id } => {
                 self.census.forget_node(id);

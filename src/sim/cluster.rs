@@ -694,10 +694,10 @@ impl Cluster {
                 self.holdings.lost(self.at, host, &(group, seat), term);
             }
             NodeEvent::Note(Note::Renewed) => self.hosts[host].renewals += 1,
-            NodeEvent::Note(Note::MemberDown { node, how }) => {
+            NodeEvent::Note(Note::MemberDown { node, address, how }) => {
                 let runs = |host: &&Host| host.id == node && !matches!(host.process, Process::Dead);
                 self.wrongly_dead += u64::from(self.hosts.iter().any(|host| runs(&host)));
-                self.trace.say(self.at, &format!("node {host}: {:?}", Note::MemberDown { node, how }));
+                self.trace.say(self.at, &format!("node {host}: {:?}", Note::MemberDown { node, address, how }));
             }
             NodeEvent::Note(note) => self.trace.say(self.at, &format!("node {host}: {note:?}")),
             NodeEvent::Members => {}

@@ -1,6 +1,7 @@
 //! What happened, for people: the log, the notices of the API, and the last of both to look back on.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::broadcast;
@@ -24,6 +25,14 @@ pub(super) const KEPT: usize = 256;
 pub(super) struct Feed {
     changes: broadcast::Sender<Event>,
     recent: Arc<Mutex<VecDeque<Event>>>,
+}
+
+/// A member as people know it, and its address for the log.
+fn named(node: NodeId, address: Option<SocketAddr>) -> (String, Option<String>) {
+    match address.map(|address| address.to_string()) {
+        Some(address) => (format!("{address} ({})", node.short()), Some(address)),
+        None => (node.short(), None),
+    }
 }
 
 impl Feed {
@@ -117,25 +126,30 @@ impl Feed {
                 info!(%node, %address, "member up");
                 member(node, format!("{} is up at {address}", node.short()));
             }
-            Note::MemberSuspect { node } => {
-                info!(%node, "member suspected");
-                member(node, format!("{} does not answer; asking others about it", node.short()));
+            Note::MemberSuspect { node, address } => {
+                let (who, address) = named(*node, *address);
+                info!(%node, address, "member suspected");
+                member(node, format!("{who} does not answer; asking others about it"));
             }
-            Note::MemberRefuted { node, by_tcp: false } => {
-                info!(%node, "member answers again");
-                member(node, format!("{} answers again", node.short()));
+            Note::MemberRefuted { node, address, by_tcp: false } => {
+                let (who, address) = named(*node, *address);
+                info!(%node, address, "member answers again");
+                member(node, format!("{who} answers again"));
             }
-            Note::MemberRefuted { node, by_tcp: true } => {
-                warn!(%node, "member answers by TCP only: UDP datagrams are lost; is its port open for UDP?");
-                member(node, format!("{} answers by TCP only: is its port open for UDP, too?", node.short()));
+            Note::MemberRefuted { node, address, by_tcp: true } => {
+                let (who, address) = named(*node, *address);
+                warn!(%node, address, "member answers by TCP only: UDP datagrams are lost; is its port open for UDP?");
+                member(node, format!("{who} answers by TCP only: is its port open for UDP, too?"));
             }
-            Note::MemberDown { node, how } => {
-                warn!(%node, how, "member down");
-                member(node, format!("{} is down: {how}", node.short()));
+            Note::MemberDown { node, address, how } => {
+                let (who, address) = named(*node, *address);
+                warn!(%node, address, how, "member down");
+                member(node, format!("{who} is down: {how}"));
             }
-            Note::MemberLeft { node } => {
-                info!(%node, "member left");
-                member(node, format!("{} left", node.short()));
+            Note::MemberLeft { node, address } => {
+                let (who, address) = named(*node, *address);
+                info!(%node, address, "member left");
+                member(node, format!("{who} left"));
             }
             Note::MemberMoved { node, address } => {
                 info!(%node, %address, "member moved");
