@@ -13,8 +13,10 @@ pub mod limits;
 mod name;
 mod release;
 mod ring_name;
+mod role;
 mod seat;
 mod time;
+mod token_id;
 
 pub use file_name::{FileName, FileNameError};
 pub use group::{GroupId, GroupIdError};
@@ -23,5 +25,7 @@ pub use id::{NodeId, NodeIdError};
 pub use name::{Name, NameError};
 pub use release::{BlobRef, ReleaseId, ReleaseRef, Version, VersionError};
 pub use ring_name::{RingName, RingNameError};
+pub use role::{Role, RoleError};
 pub use seat::{Seat, SeatError, Term};
 pub use time::{Mono, Now, Wall};
+pub use token_id::{TOKEN_ENV, TokenId, TokenIdError};

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `args` | the commands |
 //! | `settings` | the flags of a supervisor |
-//! | `connect` | which supervisor is asked |
+//! | `connect` | which supervisor is asked, and in whose name |
 //! | `out`, `table`, `report` | what is printed: results, tables, problems |
 //! | `watch` | waits for a change to be done, without polling |
 //! | `run`, `start`, `act` | running services |
@@ -15,6 +15,7 @@
 //! | `progress` | a change on its way through a group |
 //! | `plan` | checking and rendering a plan |
 //! | `ring_key` | the key that encrypts the ring's traffic |
+//! | `token` | who may ask by HTTP |
 //! | `release` | packing a plan, and the releases of a node |
 //! | `dev` | a whole ring on this machine |
 //!
@@ -50,6 +51,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod token;
 mod update;
 mod wait;
 mod watch;
@@ -62,7 +64,7 @@ use crate::api::{ExitStatus, Problem, ProblemKind};
 use crate::records::value::OrderKind;
 use args::{
     Cli, Command, ConfigCommand, FileCommand, GroupCommand, PlanCommand, ReleaseCommand, RingCommand, RingKeyCommand,
-    RolloutCommand,
+    RolloutCommand, TokenCommand,
 };
 use failure::{Failure, Outcome};
 use out::Out;
@@ -148,6 +150,11 @@ fn dispatch(cli: Cli, out: &mut Out<'_>) -> Outcome {
         }
         Command::Release(ReleaseCommand::Gc) => ask(globals, out, release::gc),
         Command::Release(ReleaseCommand::Key(args)) => release::key(&args, out),
+        Command::Token(command) => ask(globals, out, async |client, out| match &command {
+            TokenCommand::New(args) => token::new(client, out, args).await,
+            TokenCommand::List => token::list(client, out).await,
+            TokenCommand::Revoke(args) => token::revoke(client, out, args).await,
+        }),
         Command::Ring(RingCommand::Key(RingKeyCommand::New(args))) => ring_key::new(&args, out),
         Command::Ring(RingCommand::Key(command)) => ask(globals, out, async |client, out| match &command {
             RingKeyCommand::New(args) => ring_key::new(args, out),

@@ -19,6 +19,7 @@
 //! | `revisions.rs` | what both have in common |
 //! | `departed.rs` | members that are gone for good |
 //! | `stray.rs` | records of nodes that nobody here has heard of |
+//! | `tokens.rs` | tokens of the API, known to all nodes |
 //! | `desired.rs` | what a group should be, and what a person wants of its rollout |
 //!
 //! What it does not do: no clock, no socket, no disk, no process, and no opinion on when a service starts.
@@ -42,6 +43,7 @@ mod rollouts;
 mod settle;
 mod status;
 mod stray;
+mod tokens;
 
 #[cfg(test)]
 mod tests;
@@ -69,6 +71,7 @@ pub use packet::{
     Packet, PacketError, Request, Response, decode_datagram, decode_frame, encode_datagram, encode_frame,
 };
 pub use revisions::REVISIONS_KEPT;
+pub use tokens::TOKENS_MAX;
 
 use groups::Group;
 use join::Joining;

@@ -45,6 +45,7 @@ mod spread;
 mod stamp;
 mod standing;
 mod table;
+mod token;
 pub mod value;
 
 pub use durable::{Remembered, Restored, Write};

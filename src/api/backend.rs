@@ -13,9 +13,10 @@ use super::shape::{
     Departed, DesiredRequest, Event, Explanation, FileApplied, FileHistory, Files, Group, Groups, HealthReport,
     KeyInstall, KeyOrder, KeyShown, KeysChanged, LogLine, LogsRequest, Members, Node, RecoverRequest, Recovery,
     Release, ReleaseAdded, Releases, ReleasesRemoved, RingKeys, RollbackRequest, RolloutReport, Service, Services,
-    StartRequest, Started, Target, UnsetRequest,
+    StartRequest, Started, Target, TokenMade, TokenRequest, TokenRevoked, Tokens, UnsetRequest,
 };
-use crate::base::{FileName, GroupId, Name};
+use super::token::Token;
+use crate::base::{FileName, GroupId, Name, Role, TokenId};
 use crate::net::KeyId;
 use crate::records::value::OrderKind;
 use crate::release::Query as ReleaseQuery;
@@ -233,6 +234,19 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// Has a key forgotten, here or by all members. Refused as [`Self::use_key`] is.
     fn remove_key(&self, request: KeyOrder) -> impl Future<Output = Result<KeysChanged, Problem>> + Send;
+
+    /// The tokens of the ring; what is known of them, not the tokens.
+    fn tokens(&self) -> impl Future<Output = Result<Tokens, Problem>> + Send;
+
+    /// Makes a token that all nodes of the ring take.
+    fn new_token(&self, request: TokenRequest) -> impl Future<Output = Result<TokenMade, Problem>> + Send;
+
+    /// Has all nodes take a token no more. [`ProblemKind::UnknownToken`](super::ProblemKind::UnknownToken) if there is no
+    /// such one.
+    fn revoke_token(&self, token: TokenId) -> impl Future<Output = Result<TokenRevoked, Problem>> + Send;
+
+    /// What a token that is presented allows. [`ProblemKind::Unauthorized`](super::ProblemKind::Unauthorized) if nothing.
+    fn token_role(&self, token: &Token) -> impl Future<Output = Result<Role, Problem>> + Send;
 
     /// Notices of changes from now on; those of a group that this node would not follow by itself, too, if it is named.
     fn subscribe(&self, group: Option<&GroupId>) -> Changes;

@@ -1,18 +1,18 @@
 //! Asks a supervisor: typed calls over its local socket, or over TCP.
 //!
 //! Every call is one connection: a command makes a handful of them, and a supervisor that restarts between two of them
-//! does not matter. `transport` knows HTTP, `lines` the answers without an end, this file the calls.
+//! does not matter. `endpoint` knows where a supervisor is, `transport` knows HTTP, `lines` the answers without an end, this file the calls.
 
+mod endpoint;
 mod lines;
 mod transport;
 
 use std::fmt;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use axum::http::Method;
 use serde::Serialize;
 
+pub use endpoint::{Endpoint, Scheme, Server, ServerUrl, ServerUrlError};
 pub use lines::{Events, LogLines};
 
 use super::problem::Problem;
@@ -21,35 +21,31 @@ use super::shape::{
     Departed, DesiredRequest, Explanation, FileApplied, FileHistory, Files, Group, Groups, KeyInstall, KeyOrder,
     KeyShown, KeysChanged, LogsRequest, Members, Node, RecoverRequest, Recovery, Release, ReleaseAdded, Releases,
     ReleasesRemoved, RingKeys, RollbackRequest, RolloutReport, Service, Services, StartRequest, Started, Target,
-    UnknownKeys, UnsetRequest, order_word,
+    TokenMade, TokenRequest, TokenRevoked, Tokens, UnknownKeys, UnsetRequest, order_word,
 };
-use crate::base::{FileName, GroupId, Name};
+use super::token::Token;
+use crate::base::{FileName, GroupId, Name, TokenId};
 use crate::net::KeyId;
 use crate::records::value::OrderKind;
 use crate::release::Query;
 
-/// Where a supervisor is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Endpoint {
-    /// Its local socket.
-    Unix(PathBuf),
-    /// Its HTTP address.
-    Tcp(SocketAddr),
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => path.display().fmt(f),
-            Self::Tcp(address) => write!(f, "http://{address}"),
-        }
-    }
-}
-
 /// A supervisor that can be asked. Cheap to clone; holds no connection.
 #[derive(Debug, Clone)]
 pub struct Client {
+    way: Way,
+}
+
+/// Where it is asked, and in whose name.
+#[derive(Debug, Clone)]
+struct Way {
     endpoint: Endpoint,
+    token: Option<Token>,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.endpoint.fmt(f)
+    }
 }
 
 /// A call's result. A supervisor that does not answer is
@@ -60,13 +56,20 @@ impl Client {
     /// Asks there. Nothing is connected yet.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint }
+        Self { way: Way { endpoint, token: None } }
+    }
+
+    /// The same, and a token is presented with each call.
+    #[must_use]
+    pub fn with_token(mut self, token: Token) -> Self {
+        self.way.token = Some(token);
+        self
     }
 
     /// Where it asks.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        &self.way.endpoint
     }
 
     /// [`Backend::node`](super::Backend::node).
@@ -204,7 +207,7 @@ impl Client {
     /// See [`Self::node`].
     pub async fn order(&self, group: &GroupId, order: OrderKind) -> Answer<Acted> {
         let path = format!("/v1/groups/{group}/rollout/{}", order_word(order));
-        transport::call(&self.endpoint, Method::POST, &path, "application/json", Vec::new().into()).await
+        transport::call(&self.way, Method::POST, &path, "application/json", Vec::new().into()).await
     }
 
     /// [`Backend::releases`](super::Backend::releases).
@@ -231,7 +234,7 @@ impl Client {
     ///
     /// See [`Self::node`].
     pub async fn gc_releases(&self) -> Answer<ReleasesRemoved> {
-        transport::call(&self.endpoint, Method::POST, "/v1/releases/gc", "application/json", Vec::new().into()).await
+        transport::call(&self.way, Method::POST, "/v1/releases/gc", "application/json", Vec::new().into()).await
     }
 
     /// [`Backend::add_release`](super::Backend::add_release): sends the file, which is never in memory as a whole.
@@ -240,7 +243,7 @@ impl Client {
     ///
     /// See [`Self::node`]; and the file cannot be read.
     pub async fn add_release(&self, archive: std::fs::File) -> Answer<ReleaseAdded> {
-        transport::upload(&self.endpoint, "/v1/releases", archive).await
+        transport::upload(&self.way, "/v1/releases", archive).await
     }
 
     /// [`Backend::config`](super::Backend::config).
@@ -268,7 +271,7 @@ impl Client {
     /// See [`Self::node`].
     pub async fn apply_config(&self, group: &GroupId, request: ApplyRequest) -> Answer<ConfigApplied> {
         let path = apply_path(format!("/v1/groups/{group}/config"), &request);
-        transport::call(&self.endpoint, Method::PUT, &path, "application/toml", request.toml.into()).await
+        transport::call(&self.way, Method::PUT, &path, "application/toml", request.toml.into()).await
     }
 
     /// [`Backend::preview_config`](super::Backend::preview_config).
@@ -278,7 +281,7 @@ impl Client {
     /// See [`Self::node`].
     pub async fn preview_config(&self, group: &GroupId, request: ApplyRequest) -> Answer<ConfigPreview> {
         let path = apply_path(format!("/v1/groups/{group}/config/preview"), &request);
-        transport::call(&self.endpoint, Method::POST, &path, "application/toml", request.toml.into()).await
+        transport::call(&self.way, Method::POST, &path, "application/toml", request.toml.into()).await
     }
 
     /// [`Backend::rollback_config`](super::Backend::rollback_config).
@@ -297,7 +300,7 @@ impl Client {
     /// See [`Self::node`].
     pub async fn unset_config(&self, group: &GroupId, request: &UnsetRequest) -> Answer<ConfigApplied> {
         let path = with_query(format!("/v1/groups/{group}/config"), &[("expect", request.expect.as_deref())]);
-        transport::call(&self.endpoint, Method::DELETE, &path, "application/json", Vec::new().into()).await
+        transport::call(&self.way, Method::DELETE, &path, "application/json", Vec::new().into()).await
     }
 
     /// [`Backend::files`](super::Backend::files).
@@ -330,7 +333,7 @@ impl Client {
         expect: Option<&str>,
         content: std::fs::File,
     ) -> Answer<FileApplied> {
-        transport::upload(&self.endpoint, &with_query(file_path(group, name), &[("expect", expect)]), content).await
+        transport::upload(&self.way, &with_query(file_path(group, name), &[("expect", expect)]), content).await
     }
 
     /// [`Backend::rollback_file`](super::Backend::rollback_file).
@@ -354,7 +357,7 @@ impl Client {
     /// See [`Self::node`].
     pub async fn remove_file(&self, group: &GroupId, name: &FileName, expect: Option<&str>) -> Answer<FileApplied> {
         let path = with_query(file_path(group, name), &[("expect", expect)]);
-        transport::call(&self.endpoint, Method::DELETE, &path, "application/json", Vec::new().into()).await
+        transport::call(&self.way, Method::DELETE, &path, "application/json", Vec::new().into()).await
     }
 
     /// [`Backend::ring_keys`](super::Backend::ring_keys).
@@ -411,7 +414,7 @@ impl Client {
     ///
     /// See [`Self::node`].
     pub async fn shutdown(&self) -> Answer<()> {
-        transport::call_for_nothing(&self.endpoint, Method::POST, "/v1/shutdown").await
+        transport::call_for_nothing(&self.way, Method::POST, "/v1/shutdown").await
     }
 
     /// [`Backend::logs`](super::Backend::logs).
@@ -425,7 +428,7 @@ impl Client {
         let follow = request.follow.then_some("true");
         let query = [("lines", lines.as_deref()), ("since_ms", since.as_deref()), ("follow", follow)];
         let path = with_query(format!("/v1/services/{service}/logs"), &query);
-        transport::stream(&self.endpoint, &path).await.map(LogLines::new)
+        transport::stream(&self.way, &path).await.map(LogLines::new)
     }
 
     /// Notices of changes from now on, of one group or of all. The subscription is in place when this returns: who
@@ -437,11 +440,39 @@ impl Client {
     pub async fn events(&self, group: Option<&GroupId>) -> Answer<Events> {
         let group = group.map(ToString::to_string);
         let path = with_query("/v1/events".to_owned(), &[("group", group.as_deref())]);
-        transport::stream(&self.endpoint, &path).await.map(Events::new)
+        transport::stream(&self.way, &path).await.map(Events::new)
+    }
+
+    /// [`Backend::tokens`](super::Backend::tokens).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn tokens(&self) -> Answer<Tokens> {
+        self.get("/v1/tokens").await
+    }
+
+    /// [`Backend::new_token`](super::Backend::new_token).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn new_token(&self, request: &TokenRequest) -> Answer<TokenMade> {
+        self.send(Method::POST, "/v1/tokens", request).await
+    }
+
+    /// [`Backend::revoke_token`](super::Backend::revoke_token).
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::node`].
+    pub async fn revoke_token(&self, token: TokenId) -> Answer<TokenRevoked> {
+        let path = format!("/v1/tokens/{token}");
+        transport::call(&self.way, Method::DELETE, &path, "application/json", Vec::new().into()).await
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Answer<T> {
-        transport::call(&self.endpoint, Method::GET, path, "application/json", Vec::new().into()).await
+        transport::call(&self.way, Method::GET, path, "application/json", Vec::new().into()).await
     }
 
     async fn send<T: serde::de::DeserializeOwned>(
@@ -450,8 +481,8 @@ impl Client {
         path: &str,
         body: &(impl Serialize + Sync),
     ) -> Answer<T> {
-        let body = serde_json::to_vec(body).map_err(|error| transport::unreadable(&self.endpoint, path, &error))?;
-        transport::call(&self.endpoint, method, path, "application/json", body.into()).await
+        let body = serde_json::to_vec(body).map_err(|error| transport::unreadable(&self.way, path, &error))?;
+        transport::call(&self.way, method, path, "application/json", body.into()).await
     }
 }
 

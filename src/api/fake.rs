@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Endpoint};
-use super::server::{Limits, bind_unix, serve_unix};
+use super::server::{Admission, Limits, Openness, bind_unix, serve_unix};
 use super::shape::{
     Acted, Action, ActionRequest, ApplyRequest, Config, ConfigApplied, ConfigChange, ConfigEffect, ConfigHistory,
     ConfigPreview, Council, DepartRequest, Departed, DesiredRequest, DesiredView, Event, EventKind, Explanation, File,
@@ -20,10 +20,11 @@ use super::shape::{
     MemberProgress, MemberServiceState, MemberState, Members, Node, NodeKeys, RecoverRequest, Recovery, Release,
     ReleaseAdded, ReleaseFile, Releases, ReleasesRemoved, Revision, RevisionStatus, RingKeys, RollbackRequest,
     RolloutMember, RolloutOptions, RolloutReport, Service, Services, Standing, StartRequest, Started, Target,
-    TargetView, Time, UnsetRequest, order_word,
+    TargetView, Time, TokenInfo, TokenMade, TokenRequest, TokenRevoked, Tokens, UnsetRequest, order_word,
 };
+use super::token::Token;
 use super::{Backend, Changes, Lines, Place, Problem, ProblemKind, Upload};
-use crate::base::{FileName, GroupId, Hash, Name, NodeId, Term, Wall};
+use crate::base::{FileName, GroupId, Hash, Name, NodeId, Role, Term, TokenId, Wall};
 use crate::census::ElectionState;
 use crate::net::{KeyId, RingKey};
 use crate::records::value::{DesiredState, Health, OrderKind, Strategy, Topology};
@@ -60,6 +61,8 @@ pub(crate) struct State {
     /// What the service does once it was acted on.
     pub becomes: MemberServiceState,
     pub lines: Vec<LogLine>,
+    /// The tokens that are taken.
+    pub tokens: Vec<(Token, Role)>,
 }
 
 #[derive(Clone)]
@@ -179,6 +182,7 @@ impl Fake {
             refusal: None,
             delay: Duration::ZERO,
             becomes: MemberServiceState::Up,
+            tokens: Role::ALL.into_iter().map(|role| (token(role), role)).collect(),
             lines: vec![LogLine {
                 at: NOON,
                 source: "run".into(),
@@ -646,8 +650,48 @@ impl Backend for Fake {
         Ok("sup_members{state=\"alive\"} 3\n".into())
     }
 
+    async fn tokens(&self) -> Result<Tokens, Problem> {
+        let tokens = self.state().tokens.iter().map(|(token, role)| token_info(token, *role)).collect();
+        Ok(Tokens { tokens })
+    }
+
+    async fn new_token(&self, request: TokenRequest) -> Result<TokenMade, Problem> {
+        self.change_asked_for(format!("new token {request:?}")).await?;
+        let token = token(request.role);
+        self.state().tokens.push((token.clone(), request.role));
+        Ok(TokenMade { info: TokenInfo { name: request.name, ..token_info(&token, request.role) }, token })
+    }
+
+    async fn revoke_token(&self, token: TokenId) -> Result<TokenRevoked, Problem> {
+        self.change_asked_for(format!("revoke {token}")).await?;
+        self.state().tokens.retain(|(known, _)| known.id() != token);
+        Ok(TokenRevoked { id: token })
+    }
+
+    async fn token_role(&self, token: &Token) -> Result<Role, Problem> {
+        let known = self.state().tokens.iter().find(|(known, _)| known == token).map(|(_, role)| *role);
+        known.ok_or_else(|| Problem::new(ProblemKind::Unauthorized, "the token is not known here"))
+    }
+
     async fn shutdown(&self) -> Result<(), Problem> {
         self.change_asked_for("shutdown".into()).await
+    }
+}
+
+/// The token of this role.
+pub(crate) fn token(role: Role) -> Token {
+    Token::from_parts(TokenId::from_bytes([role as u8 + 1; 6]), [0xc0 + role as u8; 32])
+}
+
+fn token_info(token: &Token, role: Role) -> TokenInfo {
+    TokenInfo {
+        id: token.id(),
+        role,
+        name: String::new(),
+        created_at: NOON,
+        expires_at: None,
+        expired: false,
+        by: node_id(2),
     }
 }
 
@@ -666,7 +710,8 @@ impl Served {
         let socket = dir.path().join("sup.sock");
         let (fake, stop) = (Fake::new(), CancellationToken::new());
         let listener = bind_unix(&socket).unwrap();
-        let task = tokio::spawn(serve_unix(listener, fake.clone(), limits, stop.clone()));
+        let task =
+            tokio::spawn(serve_unix(listener, fake.clone(), limits, Admission::new(Openness::Guarded), stop.clone()));
         Self { fake, socket, stop, task, _dir: dir }
     }
 

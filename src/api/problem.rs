@@ -91,6 +91,8 @@ macro_rules! kinds {
 kinds! {
     /// A parameter or a body cannot be understood.
     BadRequest = "bad-request", 400, Usage, "The request cannot be understood";
+    /// The caller did not say who it is, or is not known.
+    Unauthorized = "unauthorized", 401, Refused, "Not known";
     /// The caller may not do this.
     Forbidden = "forbidden", 403, Refused, "Not allowed";
     /// There is no such path.
@@ -115,6 +117,8 @@ kinds! {
     UnknownRelease = "unknown-release", 404, Failed, "No such release here";
     /// There is no such key of the ring here.
     UnknownKey = "unknown-key", 404, Failed, "No such key here";
+    /// There is no such token of the API.
+    UnknownToken = "unknown-token", 404, Failed, "No such token";
     /// The group never had a rollout.
     NoRollout = "no-rollout", 404, Failed, "No rollout";
     /// The path takes other methods.

@@ -3,7 +3,9 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `listen` | sockets, the bound on connections, the end |
-//! | `guard` | what each request must pass: a deadline, and who may ask for what |
+//! | `admission` | who asks, and whether that suffices |
+//! | `refusals` | who was refused: counted, and told to the log |
+//! | `guard` | what else each request must pass: a deadline, and no other site's page |
 //! | `body` | requests' bodies within their limits, and bodies that are streams |
 //! | `reply` | problems and JSON as responses |
 //! | `routes` | the paths |
@@ -11,9 +13,11 @@
 //! A connection costs one task, a stream (events, logs) one more. Whatever goes wrong with a request is a
 //! [`Problem`](super::Problem); whatever goes wrong with a connection ends that connection.
 
+mod admission;
 mod body;
 mod guard;
 mod listen;
+mod refusals;
 mod reply;
 mod routes;
 #[cfg(test)]
@@ -21,6 +25,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub use admission::{Admission, Openness};
 pub use body::{CONFIG_BODY_BYTES, JSON_BODY_BYTES, RELEASE_BODY_BYTES};
 pub use listen::{BindError, SOCKET_PATH_BYTES, bind_unix, serve_tcp, serve_unix};
 
@@ -54,13 +59,4 @@ impl Default for Limits {
             grace: Duration::from_millis(500),
         }
     }
-}
-
-/// Which way a request came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
-    /// The unix socket, which only the supervisor's own user may open.
-    Local,
-    /// TCP, which anybody on the machine may open, a page in a browser included.
-    Network,
 }

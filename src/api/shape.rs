@@ -16,6 +16,7 @@ mod rollout;
 mod service;
 mod start;
 mod time;
+mod token;
 
 pub use action::{Acted, Action, ActionRequest, DesiredRequest, Explanation, Scope, Target, TargetError};
 pub use config::{
@@ -38,3 +39,4 @@ pub use rollout::{
 pub use service::{Bind, FileHash, HealthReport, HookReport, Service, Services};
 pub use start::{BindSpec, BindSpecError, BindingMode, StartRequest, Started};
 pub use time::{Time, TimeError};
+pub use token::{TokenInfo, TokenMade, TokenRequest, TokenRevoked, Tokens};

@@ -221,7 +221,8 @@ impl Census {
                 let council = value::decode(record).map_err(unreadable)?;
                 self.change(&group, |entry| entry.council = council);
             }
-            Kind::Unknown => {}
+            // Who may ask for what is no business of the view.
+            Kind::Token(_) | Kind::Unknown => {}
         }
         Ok(None)
     }
@@ -243,7 +244,7 @@ impl Census {
             Kind::Rollout(group) => self.change(&group, |entry| entry.rollout = None),
             Kind::Seat(group, seat) => self.change(&group, |entry| entry.set_seat(seat, None)),
             Kind::Council(group) => self.change(&group, |entry| entry.council = None),
-            Kind::Unknown => {}
+            Kind::Token(_) | Kind::Unknown => {}
         }
     }
 

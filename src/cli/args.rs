@@ -7,8 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::settings::SupervisorArgs;
 use super::wait::Condition;
+use crate::api::client::ServerUrl;
 use crate::api::shape::{BindSpec, BindingMode, OptionsChange, Scope, Target};
-use crate::base::{FileName, GroupId, Name};
+use crate::base::{FileName, GroupId, Name, Role, TokenId};
 use crate::net::KeyId;
 use crate::plan::period;
 use crate::records::value::{Batch, OnFailure, Strategy, Topology};
@@ -38,6 +39,35 @@ pub(super) struct Globals {
     /// The supervisor's data directory (SUP_DATA_DIR) [default: /var/lib/sup for root]
     #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<String>,
+    /// Ask this supervisor, not the one of this machine: http://HOST[:PORT] or https://HOST[:PORT]
+    #[arg(long, global = true, value_name = "URL", env = "SUP_SERVER", hide_env = true, hide_short_help = true)]
+    pub server: Option<ServerUrl>,
+    /// File with the token to use (or the token itself in SUP_TOKEN)
+    #[arg(long, global = true, value_name = "FILE", env = "SUP_TOKEN_FILE", hide_env = true, hide_short_help = true)]
+    pub token_file: Option<PathBuf>,
+    /// Authority of the supervisor's certificate, in PEM [default: those of this machine]
+    #[arg(long, global = true, value_name = "FILE", env = "SUP_TLS_CA", hide_env = true, hide_short_help = true)]
+    pub tls_ca: Option<PathBuf>,
+    /// Certificate to show to the supervisor, in PEM
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "SUP_TLS_CLIENT_CERT",
+        hide_env = true,
+        hide_short_help = true
+    )]
+    pub tls_client_cert: Option<PathBuf>,
+    /// Key of that certificate
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "SUP_TLS_CLIENT_KEY",
+        hide_env = true,
+        hide_short_help = true
+    )]
+    pub tls_client_key: Option<PathBuf>,
     /// File of settings (SUP_CONFIG) [default: /etc/sup/sup.toml]
     #[arg(long = "config", global = true, value_name = "FILE", id = "settings", hide_short_help = true)]
     pub config: Option<PathBuf>,
@@ -98,6 +128,9 @@ pub(super) enum Command {
     /// Encrypt the ring's traffic
     #[command(subcommand)]
     Ring(RingCommand),
+    /// Let programs and people in by HTTP
+    #[command(subcommand, after_long_help = TOKEN_HELP)]
+    Token(TokenCommand),
 }
 
 /// How long is waited, unless it is said.
@@ -668,6 +701,50 @@ A first key, while the ring runs:
 Keys are kept in ring.keys in the data directory, for its owner only. They are in no log, no status and no command
 line. A node that is down while the key is changed has to be given the new one by hand: start it with
 --ring-key-file, or there: sup ring key install --here FILE, sup ring key use --here ID.";
+
+/// What tokens are good for.
+const TOKEN_HELP: &str = "\
+A token lets whoever has it in by HTTP, on every node of the ring:
+  read      look at the ring, groups, services, rollouts and metrics; no config, no logs, no output of hooks
+  operate   see those, too; change config and files, stop, restart, steer rollouts
+  admin     everything: load services and releases, send nodes away, end supervisors, make keys and tokens
+
+It is shown once, by `sup token new`; nodes keep a hash of it.
+  curl -H \"Authorization: Bearer $SUP_TOKEN\" http://HOST:9631/v1/groups
+  SUP_TOKEN=... sup --server https://HOST:9631 status      (or --token-file FILE; never on the command line)
+
+The local socket takes no token: it is for root and the supervisor's own user. Who may look at what is decided by who
+asks, and by nothing else; a ring whose traffic is not encrypted can be made to know a token by whoever reaches it.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Make a token, and show it this once
+    New(NewTokenArgs),
+    /// Show which tokens there are
+    List,
+    /// Have all nodes take a token no more
+    Revoke(RevokeTokenArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewTokenArgs {
+    /// What it is to allow: read, operate or admin
+    #[arg(long, value_name = "ROLE")]
+    pub role: Role,
+    /// What it is for, or whose it is
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub name: String,
+    /// For how long it is to be good, such as 720h [default: until it is revoked]
+    #[arg(long, value_name = "TIME", value_parser = period::parse)]
+    pub expires: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RevokeTokenArgs {
+    /// Which one, by its id
+    #[arg(value_name = "ID")]
+    pub token: TokenId,
+}
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RingKeyCommand {

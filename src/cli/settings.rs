@@ -32,9 +32,18 @@ pub(super) struct SupervisorArgs {
     /// Address of HTTP, or off [default: 127.0.0.1:9631]
     #[arg(long, value_name = "IP[:PORT]")]
     pub listen_http: Option<String>,
-    /// Allow HTTP on an address that others reach
+    /// Ask nobody on HTTP for a token
     #[arg(long)]
     pub insecure_http: bool,
+    /// Certificate to serve HTTP with, in PEM [default: none, clear text]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub tls_cert: Option<String>,
+    /// Key of that certificate
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub tls_key: Option<String>,
+    /// Authority whose certificates are taken in place of a token
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub tls_client_ca: Option<String>,
     /// Network of the ring: local, lan or wan [default: lan]
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<String>,
@@ -86,6 +95,9 @@ impl SupervisorArgs {
             (Key::Advertise, &self.advertise),
             (Key::ListenHttp, &self.listen_http),
             (Key::InsecureHttp, &insecure_http),
+            (Key::TlsCert, &self.tls_cert),
+            (Key::TlsKey, &self.tls_key),
+            (Key::TlsClientCa, &self.tls_client_ca),
             (Key::Ring, &self.ring),
             (Key::RingKeyFile, &self.ring_key_file),
             (Key::RequireEncryption, &self.require_encryption),

@@ -7,7 +7,7 @@ use super::args::{Globals, StartArgs};
 use super::failure::{Failure, Outcome};
 use super::out::Out;
 use super::watch::{Progress, Watch};
-use super::{block_on, run, settings};
+use super::{block_on, connect, run, settings};
 use crate::api::client::{Client, Endpoint};
 use crate::api::shape::{BindingMode, DesiredRequest, MemberServiceState, Service, StartRequest, Started};
 use crate::api::{ExitStatus, Problem, ProblemKind};
@@ -18,10 +18,12 @@ use crate::supervisor::{Key, Settings};
 
 pub(super) fn start(globals: &Globals, args: &StartArgs, out: &mut Out<'_>) -> Outcome {
     let settings = settings::resolve(globals, &args.supervisor)?;
-    let client = Client::new(Endpoint::Unix(settings.socket.clone()));
+    let remote = connect::remote(globals)?;
+    let is_here = remote.is_none();
+    let client = remote.unwrap_or_else(|| Client::new(Endpoint::Unix(settings.socket.clone())));
     match block_on(client.node())? {
         Ok(_) => block_on(load(&client, &settings, args, out))?,
-        Err(problem) if problem.kind == ProblemKind::Unreachable => {
+        Err(problem) if problem.kind == ProblemKind::Unreachable && is_here => {
             if args.everywhere {
                 return Err(problem.into());
             }

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
-use crate::base::{FileName, GroupId, NodeId, ReleaseRef, Seat};
+use crate::base::{FileName, GroupId, NodeId, ReleaseRef, Seat, TokenId};
 use crate::election::{GroupRules, RecoverError};
 use crate::records::PutError;
-use crate::records::value::{DesiredState, FileContent, MemberStatus, NodeFacts, OrderKind, RolloutOptions};
+use crate::records::value::{
+    DesiredState, FileContent, MemberStatus, NodeFacts, OrderKind, RolloutOptions, TokenRecord,
+};
 
 use super::departed::Force;
 
@@ -141,6 +143,18 @@ pub enum Command {
         /// Which.
         node: NodeId,
     },
+    /// Have all nodes know a new token of the API.
+    NewToken {
+        /// What it is called.
+        id: TokenId,
+        /// What it stands for.
+        token: TokenRecord,
+    },
+    /// Have all nodes forget a token of the API.
+    RevokeToken {
+        /// Which.
+        id: TokenId,
+    },
     /// Give up a council of which a majority is lost for good, and found another one from who is there.
     Recover {
         /// Of which group.
@@ -197,6 +211,18 @@ pub enum CommandError {
         group: GroupId,
         /// The limit.
         limit: usize,
+    },
+    /// There are as many tokens as there may be.
+    #[error("the ring has {limit} tokens: as many as there may be")]
+    TooManyTokens {
+        /// The limit.
+        limit: usize,
+    },
+    /// There is no such token.
+    #[error("there is no token {id}, or it was revoked")]
+    UnknownToken {
+        /// Which.
+        id: TokenId,
     },
     /// There is no rollout to which an order could go.
     #[error("{group} has no rollout, and never had one")]

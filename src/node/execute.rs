@@ -132,6 +132,8 @@ impl Node {
             Command::Recover { group } => self.recover(now, &group),
             Command::Depart { node, force } => self.depart(now, node, force),
             Command::Undepart { node } => self.undepart(now, node),
+            Command::NewToken { id, token } => self.new_token(now, id, &token),
+            Command::RevokeToken { id } => self.revoke_token(now, id),
             Command::Join(addresses) => {
                 self.ring.join(now, &addresses);
                 Ok(Done::default())

@@ -5,13 +5,13 @@ use bytes::Bytes;
 
 use super::{
     Command, CommandError, Done, FILES_PER_GROUP_MAX, Force, GroupRules, Input, Node, NodeConfig, NodeEvent, Output,
-    Restored,
+    Restored, TOKENS_MAX,
 };
-use crate::base::{FileName, GroupId, Mono, NodeId, Now, Wall};
+use crate::base::{FileName, GroupId, Hash, Mono, NodeId, Now, Role, TokenId, Wall};
 use crate::census::{Liveness, Standing};
 use crate::records::Write;
 use crate::records::value::{
-    Batch, DesiredState, FileContent, InlineBytes, MemberStatus, RolloutOptions, ServiceState,
+    Batch, DesiredState, FileContent, InlineBytes, MemberStatus, RolloutOptions, ServiceState, TokenRecord,
 };
 use crate::ring::{Identity, Profile};
 
@@ -313,4 +313,53 @@ fn a_council_is_given_up_by_a_node_that_has_a_part_in_it_only() {
     let mut node = node_with(false);
     let error = node.execute(at(1), Command::Recover { group: group() }).0.unwrap_err();
     assert_eq!(error, CommandError::Recover { group: group(), why: crate::election::RecoverError::NoPart });
+}
+
+#[test]
+fn a_ring_has_so_many_tokens_and_those_that_have_expired_make_room() {
+    let mut node = node_with(false);
+    let id = |n: usize| {
+        let [.., high, low] = n.to_be_bytes();
+        TokenId::from_bytes([0, 0, 0, 0, high, low])
+    };
+    let token = |expires| TokenRecord {
+        hash: Hash::of(b"secret"),
+        role: Role::Read,
+        name: "ci".to_owned(),
+        created: at(1).wall,
+        expires,
+        by: NodeId::from_u128(7),
+    };
+    let mut add = |seconds, n, expires: Option<Wall>| {
+        node.execute(at(seconds), Command::NewToken { id: id(n), token: token(expires) }).0
+    };
+    add(1, 0, Some(at(5).wall)).unwrap();
+    for n in 1..TOKENS_MAX {
+        add(1, n, None).unwrap();
+    }
+    assert_eq!(add(4, TOKENS_MAX, None), Err(CommandError::TooManyTokens { limit: TOKENS_MAX }));
+    add(5, TOKENS_MAX, None).expect("one has expired");
+    assert_eq!(add(6, TOKENS_MAX + 1, None), Err(CommandError::TooManyTokens { limit: TOKENS_MAX }));
+    assert_eq!((node.token(id(0)), node.token(id(1))), (None, Some(token(None))));
+    assert_eq!(node.tokens().count(), TOKENS_MAX);
+}
+
+#[test]
+fn a_token_that_is_revoked_is_gone_and_cannot_be_revoked_again() {
+    let mut node = node_with(false);
+    let id = TokenId::from_bytes([1; 6]);
+    let token = TokenRecord {
+        hash: Hash::of(b"secret"),
+        role: Role::Admin,
+        name: String::new(),
+        created: at(1).wall,
+        expires: None,
+        by: NodeId::from_u128(7),
+    };
+    let mut execute = |command| node.execute(at(1), command).0;
+    assert_eq!(execute(Command::RevokeToken { id }), Err(CommandError::UnknownToken { id }));
+    assert!(execute(Command::NewToken { id, token }).unwrap().changed);
+    assert!(execute(Command::RevokeToken { id }).unwrap().changed);
+    assert_eq!(execute(Command::RevokeToken { id }), Err(CommandError::UnknownToken { id }));
+    assert_eq!((node.token(id), node.tokens().count()), (None, 0));
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::limits::RECORD_KEY_BYTES;
-use crate::base::{FileName, GroupId, NodeId, Seat};
+use crate::base::{FileName, GroupId, NodeId, Seat, TokenId};
 
 /// Most characters of a config revision in a key; what goes beyond is cut off.
 const REVISION_CHARS: usize = 64;
@@ -18,7 +18,7 @@ const REVISION_CHARS: usize = 64;
 ///
 /// `owned/NODE/node`, `owned/NODE/service/GROUP`, `shared/config/GROUP/REVISION`,
 /// `shared/file/GROUP/NAME/REVISION`, `shared/desired/GROUP`, `shared/options/GROUP`,
-/// `shared/release/GROUP`, `shared/order/GROUP`, `shared/departed/NODE`, `fenced/seat/GROUP/SEAT`, `fenced/council/GROUP`,
+/// `shared/release/GROUP`, `shared/order/GROUP`, `shared/departed/NODE`, `shared/token/ID`, `fenced/seat/GROUP/SEAT`, `fenced/council/GROUP`,
 /// `fenced/rollout/GROUP`. A key of a kind that this version does not know is carried along,
 /// so that a ring may run two versions of `sup` at once.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +56,8 @@ pub enum Kind {
     Order(GroupId),
     /// A node that is gone for good.
     Departed(NodeId),
+    /// What a token of the API stands for.
+    Token(TokenId),
     /// How far a group's rollout is.
     Rollout(GroupId),
     /// Who holds a seat.
@@ -136,6 +138,12 @@ impl Key {
         Self(format!("shared/departed/{node}").into())
     }
 
+    /// What the token `id` of the API stands for.
+    #[must_use]
+    pub fn token(id: TokenId) -> Self {
+        Self(format!("shared/token/{id}").into())
+    }
+
     /// How far the rollout of `group` is.
     #[must_use]
     pub fn rollout(group: &GroupId) -> Self {
@@ -165,6 +173,9 @@ impl Key {
     pub fn config_prefix(group: &GroupId) -> String {
         format!("shared/config/{group}/")
     }
+
+    /// The prefix of all tokens, for [`super::Records::with_prefix`].
+    pub const TOKEN_PREFIX: &str = "shared/token/";
 
     /// The text of the key.
     #[must_use]
@@ -241,6 +252,7 @@ fn parse_kind(text: &str) -> Option<Kind> {
             }
             Kind::Departed(node)
         }
+        ("shared", "token") => Kind::Token(rest.parse().ok()?),
         ("shared", "order") => Kind::Order(rest.parse().ok()?),
         ("fenced", "rollout") => Kind::Rollout(rest.parse().ok()?),
         ("fenced", "seat") => {
@@ -310,13 +322,14 @@ impl<'de> Deserialize<'de> for Key {
 mod tests {
     use super::{Class, Key, Kind};
     use crate::base::limits::RECORD_KEY_BYTES;
-    use crate::base::{FileName, GroupId, NodeId, Seat};
+    use crate::base::{FileName, GroupId, NodeId, Seat, TokenId};
 
     #[test]
     fn every_key_reads_back_as_what_it_was_made_of() {
         let node = NodeId::from_u128(0xab);
         let group: GroupId = "redis.default".parse().unwrap();
         let name: FileName = "users.acl".parse().unwrap();
+        let token = TokenId::from_bytes([1, 2, 3, 4, 5, 6]);
         let lock: Seat = "lock/backup".parse().unwrap();
         let cases = [
             (Key::node(node), Kind::Node(node), Class::Owned(node)),
@@ -328,6 +341,7 @@ mod tests {
             (Key::release(&group), Kind::Release(group.clone()), Class::Shared),
             (Key::order(&group), Kind::Order(group.clone()), Class::Shared),
             (Key::departed(node), Kind::Departed(node), Class::Shared),
+            (Key::token(token), Kind::Token(token), Class::Shared),
             (Key::rollout(&group), Kind::Rollout(group.clone()), Class::Fenced),
             (Key::seat(&group, &Seat::Leader), Kind::Seat(group.clone(), Seat::Leader), Class::Fenced),
             (Key::seat(&group, &lock), Kind::Seat(group.clone(), lock), Class::Fenced),

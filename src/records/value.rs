@@ -14,6 +14,8 @@ pub use super::rollout::{
     RolloutOptions, RolloutStatus, Target, TurnKind, TurnPhase, TurnReport,
 };
 
+pub use super::token::{TOKEN_NAME_CHARS, TokenRecord};
+
 use super::record::Record;
 use crate::base::{NodeId, Term, Wall};
 

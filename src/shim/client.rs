@@ -17,6 +17,7 @@ use super::protocol::{Failure, Frame, Report, Request, Response, State, Status, 
 use super::signal::Signal;
 use super::spec::{LaunchSpec, SPEC_BYTES, SpecError, StopSpec};
 use super::{clock, descent};
+use crate::base::TOKEN_ENV;
 use crate::base::{Mono, Wall};
 use crate::net::RING_KEY_ENV;
 
@@ -292,8 +293,8 @@ impl Client {
 /// Starts a shim and waits for its report.
 async fn launch(program: &Path, spec: &LaunchSpec, text: &[u8]) -> Result<Report, LaunchError> {
     let mut command = Command::new(program);
-    // The ring's key is the supervisor's alone: what a service inherits comes from here.
-    command.env_remove(RING_KEY_ENV);
+    // The ring's key is the supervisor's alone, and a token the person's who started it: what a service inherits comes from here.
+    command.env_remove(RING_KEY_ENV).env_remove(TOKEN_ENV);
     command.arg0("sup").arg("shim").arg(spec.service.to_string());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(LaunchError::Shim)?;

@@ -13,6 +13,7 @@
 //! | `rollouts` | releases and options set, orders given |
 //! | `standing` | why a rollout stands as it does |
 //! | `explain` | why things are as they are, in sentences |
+//! | `tokens` | tokens of the API |
 //! | `metrics` | numbers for Prometheus |
 
 mod configs;
@@ -27,6 +28,7 @@ mod releases;
 mod rollouts;
 mod shapes;
 mod standing;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,10 +46,12 @@ use crate::api::shape::{
     Departed, DesiredRequest, Explanation, FileApplied, FileHistory, Files, Group, Groups, HealthReport, KeyInstall,
     KeyOrder, KeyShown, KeysChanged, LogsRequest, Member, Members, Node as NodeShape, RecoverRequest, Recovery,
     Release, ReleaseAdded, Releases, ReleasesRemoved, RingKeys, RollbackRequest, RolloutReport, Scope, Service,
-    Services as ServicesShape, StartRequest, Started, Target, UnsetRequest,
+    Services as ServicesShape, StartRequest, Started, Target, TokenMade, TokenRequest, TokenRevoked, Tokens,
+    UnsetRequest,
 };
+use crate::api::token::Token;
 use crate::api::{Backend, Changes, Lines, Problem, ProblemKind, Upload};
-use crate::base::{FileName, GroupId, Name, NodeId, Now};
+use crate::base::{FileName, GroupId, Name, NodeId, Now, Role, TokenId};
 use crate::blob::Blobs;
 use crate::census::GroupView;
 use crate::net::{Counters, Dialer, KeyId};
@@ -183,6 +187,11 @@ fn problem(error: &AskError) -> Problem {
                 CommandError::NoRollout { group } => {
                     Problem::caused(ProblemKind::NoRollout, refused).next(format!("begin one: sup update {group} DIR"))
                 }
+                CommandError::TooManyTokens { .. } => Problem::caused(ProblemKind::TooLarge, refused)
+                    .next("revoke those that nobody needs: sup token list, sup token revoke ID"),
+                CommandError::UnknownToken { .. } => {
+                    Problem::caused(ProblemKind::UnknownToken, refused).next("see which there are: sup token list")
+                }
                 CommandError::UnknownMember { .. } => {
                     Problem::caused(ProblemKind::UnknownMember, refused).next("see them all: sup members")
                 }
@@ -251,6 +260,22 @@ impl Backend for Supervisor {
 
     async fn remove_key(&self, request: KeyOrder) -> Result<KeysChanged, Problem> {
         keys::remove(self, request).await
+    }
+
+    async fn tokens(&self) -> Result<Tokens, Problem> {
+        tokens::list(self).await
+    }
+
+    async fn new_token(&self, request: TokenRequest) -> Result<TokenMade, Problem> {
+        tokens::make(self, request).await
+    }
+
+    async fn revoke_token(&self, token: TokenId) -> Result<TokenRevoked, Problem> {
+        tokens::revoke(self, token).await
+    }
+
+    async fn token_role(&self, token: &Token) -> Result<Role, Problem> {
+        tokens::role(self, token).await
     }
 
     async fn depart(&self, node: &str, request: DepartRequest) -> Result<Departed, Problem> {

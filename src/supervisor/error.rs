@@ -9,6 +9,7 @@ use super::keys::KeysError;
 use super::ring_name::RingNameFileError;
 use super::ringloop::RingStartError;
 use crate::api::server::BindError as SocketError;
+use crate::api::tls::TlsError;
 use crate::api::{Problem, ProblemKind};
 use crate::blob::BlobError;
 use crate::release;
@@ -50,6 +51,9 @@ pub enum RunError {
     /// The local socket cannot be opened.
     #[error("cannot open the local socket")]
     Socket(#[from] SocketError),
+    /// HTTP cannot be served by TLS.
+    #[error("cannot serve HTTP by TLS (tls-cert, tls-key, tls-client-ca)")]
+    Tls(#[from] TlsError),
     /// The HTTP port cannot be taken.
     #[error(
         "cannot serve HTTP on {address}: the port is in use{}; stop that, or choose another address by --listen-http",

@@ -32,8 +32,9 @@ use super::ringloop::{Gauges, RingConfig, RingEvent, RingHandle, RingLoop};
 use super::services::{Common, Services};
 use super::settings::{ListenHttp, Settings};
 use super::{advertise, clock, ring_name};
-use crate::api::server::{self, Limits, bind_unix};
+use crate::api::server::{self, Admission, Limits, Openness, bind_unix};
 use crate::api::shape::{EventKind, StartRequest};
+use crate::api::tls::ServerTls;
 use crate::base::NodeId;
 use crate::blob::{BlobStore, Blobs, BlobsConfig, Sources};
 use crate::census::Liveness;
@@ -68,6 +69,7 @@ struct Ending {
 struct Doors {
     local: UnixListener,
     http: Option<TcpListener>,
+    tls: Option<Arc<ServerTls>>,
 }
 
 /// What the ring loop hands on, and what its sockets go by.
@@ -151,7 +153,7 @@ pub(super) async fn run(settings: Settings, first: Option<StartRequest>) -> Resu
     // The loop has just been started: that it has ended already would be said by its next answer, too.
     handle.execute(Command::Facts(facts)).await.ok();
     let close = CancellationToken::new();
-    let servers = open_for_business(doors, &supervisor, &close);
+    let servers = open_for_business(doors, &settings, &supervisor, &close);
     info!(
         node = %identity.id, address = %identity.address, http = ?settings.listen_http,
         data = %settings.data_dir.display(), pid = std::process::id(), ring = %settings.ring,
@@ -201,9 +203,10 @@ async fn open_doors(settings: &Settings) -> Result<Doors, RunError> {
             _ => RunError::Http { address, source },
         })?),
     };
+    let tls = settings.tls.clone().map(ServerTls::load).transpose()?;
     // Last, since it is the one that would be left behind.
     let local = bind_unix(&settings.socket)?;
-    Ok(Doors { local, http })
+    Ok(Doors { local, http, tls })
 }
 
 fn start_ring(
@@ -297,14 +300,38 @@ pub(super) fn sys(facts: &NodeFacts, id: NodeId) -> SysContext {
     }
 }
 
-fn open_for_business(doors: Doors, supervisor: &Supervisor, close: &CancellationToken) -> JoinSet<()> {
+fn open_for_business(
+    doors: Doors,
+    settings: &Settings,
+    supervisor: &Supervisor,
+    close: &CancellationToken,
+) -> JoinSet<()> {
     let mut servers = JoinSet::new();
+    let admission = Admission::new(settings.http_openness);
+    tell_openness(settings);
     let limits = Limits::default();
-    servers.spawn(server::serve_unix(doors.local, supervisor.clone(), limits, close.clone()));
+    servers.spawn(server::serve_unix(doors.local, supervisor.clone(), limits, Arc::clone(&admission), close.clone()));
     if let Some(http) = doors.http {
-        servers.spawn(server::serve_tcp(http, supervisor.clone(), limits, close.clone()));
+        servers.spawn(server::serve_tcp(http, doors.tls, supervisor.clone(), limits, admission, close.clone()));
     }
     servers
+}
+
+/// Says once what others on the network may do, or see.
+fn tell_openness(settings: &Settings) {
+    let ListenHttp::On(address) = settings.listen_http else { return };
+    let is_reached = !address.ip().is_loopback();
+    match (settings.http_openness, &settings.tls) {
+        (Openness::Open, _) if is_reached => {
+            warn!(%address, "insecure-http: whoever reaches this address may operate this supervisor without a token");
+        }
+        (Openness::Open, _) => info!(%address, "insecure-http: every user of this machine may operate this supervisor"),
+        (Openness::Guarded, None) if is_reached => warn!(
+            %address,
+            "HTTP is served to other machines in clear text: tokens can be read on the way; set tls-cert and tls-key"
+        ),
+        (Openness::Guarded, _) => {}
+    }
 }
 
 /// Passes on what the ring loop says, until it ends.

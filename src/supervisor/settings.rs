@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::api::server::Openness;
+use crate::api::tls::ServerTlsFiles;
 use crate::base::RingName;
 use crate::base::limits::COUNCIL_MAX;
 use crate::net::{RING_KEY_ENV, RingKey};
@@ -24,6 +26,7 @@ pub use key::{Arity, Key};
 pub use source::{Environment, Origin, SettingsError, Sources};
 pub use value::{Advertise, Encryption, GOSSIP_PORT, HTTP_PORT, ListenHttp, LogFormat, Peer, PeerError};
 
+use source::Layers;
 use value::{duration, listen_address};
 
 /// Longest path of a unix socket, in bytes: the kernel's 108, less the end mark.
@@ -51,6 +54,10 @@ pub struct Settings {
     pub advertise: Advertise,
     /// Where HTTP is served.
     pub listen_http: ListenHttp,
+    /// What those on HTTP may do who do not say who they are.
+    pub http_openness: Openness,
+    /// What HTTP is served with; none: in clear text.
+    pub tls: Option<ServerTlsFiles>,
     /// The local socket.
     pub socket: PathBuf,
     /// Where everything that must survive a restart is kept.
@@ -109,12 +116,16 @@ impl Settings {
             socket_path(path)
         })?;
         let listen_gossip = layers.parsed(Key::ListenGossip, |text| listen_address(text, GOSSIP_PORT))?;
-        let insecure = layers.parsed(Key::InsecureHttp, switch)?;
+        let http_openness = match layers.parsed(Key::InsecureHttp, switch)? {
+            true => Openness::Open,
+            false => Openness::Guarded,
+        };
         let listen_http = layers.parsed(Key::ListenHttp, |text| match text {
             "off" => Ok(ListenHttp::Off),
             AUTO => Ok(ListenHttp::On(default_http(listen_gossip.ip()))),
-            text => guarded_http(listen_address(text, HTTP_PORT)?, insecure),
+            text => listen_address(text, HTTP_PORT).map(ListenHttp::On),
         })?;
+        let tls = tls(&layers)?;
         let trusted_keys = layers.all(Key::TrustedKeys, str::parse)?;
         let require_signature =
             layers.parsed(Key::RequireSignature, |text| requirement(switch(text)?, &trusted_keys))?;
@@ -122,6 +133,8 @@ impl Settings {
             listen_gossip,
             advertise: layers.parsed(Key::Advertise, str::parse)?,
             listen_http,
+            http_openness,
+            tls,
             socket,
             data_dir,
             peers: layers.all(Key::Peer, |text| text.parse::<Peer>().map_err(|error| error.to_string()))?,
@@ -224,13 +237,23 @@ fn default_http(gossip: IpAddr) -> SocketAddr {
     SocketAddr::new(ip, HTTP_PORT)
 }
 
-fn guarded_http(address: SocketAddr, insecure: bool) -> Result<ListenHttp, String> {
-    if address.ip().is_loopback() || insecure {
-        Ok(ListenHttp::On(address))
-    } else {
-        Err("anybody who reaches it could control this supervisor: use a loopback address, or say --insecure-http"
-            .to_owned())
-    }
+/// Certificate and key, which belong together, and the authority of clients, which is nothing without them.
+fn tls(layers: &Layers) -> Result<Option<ServerTlsFiles>, SettingsError> {
+    let file = |text: &str| match text {
+        NONE => Ok(None),
+        path => absolute(path).map(Some),
+    };
+    let certificate = layers.parsed(Key::TlsCert, file)?;
+    let key = layers.parsed(Key::TlsKey, |text| match (file(text)?, &certificate) {
+        (Some(_), None) => Err("it is the key of a certificate: name that by tls-cert".to_owned()),
+        (None, Some(_)) => Err("tls-cert is nothing without its key: name that by tls-key".to_owned()),
+        (key, _) => Ok(key),
+    })?;
+    let client_authority = layers.parsed(Key::TlsClientCa, |text| match (file(text)?, &certificate) {
+        (Some(_), None) => Err("clients show certificates in TLS only: name one for the server by tls-cert".to_owned()),
+        (authority, _) => Ok(authority),
+    })?;
+    Ok(certificate.zip(key).map(|(certificate, key)| ServerTlsFiles { certificate, key, client_authority }))
 }
 
 fn absolute(text: &str) -> Result<PathBuf, String> {

@@ -36,6 +36,8 @@ pub struct Node {
     pub namespace: Option<String>,
     /// What its supervisor has in its environment, beside what the test has.
     pub environment: Vec<(&'static str, String)>,
+    /// How it guards HTTP: without any of these, it asks for tokens.
+    pub http_flags: Vec<&'static str>,
     log: PathBuf,
     child: Option<Child>,
 }
@@ -193,6 +195,7 @@ impl Node {
             data: dir.join(format!("node{number}")),
             namespace: None,
             environment: Vec::new(),
+            http_flags: vec!["--insecure-http"],
             log: dir.join(format!("node{number}.log")),
             child: None,
         }
@@ -219,7 +222,7 @@ impl Node {
             .envs(self.environment.iter().map(|(name, value)| (*name, value)))
             .args(["--data-dir".as_ref(), self.data.as_os_str()])
             .args(["--listen-gossip", &self.ip.to_string(), "--listen-http", &format!("{}:9631", self.ip)])
-            .arg("--insecure-http")
+            .args(&self.http_flags)
             // Not in the repository: a plan is only found there by its path.
             .current_dir(self.data.parent().expect("the data is in the test's directory"))
             .stdin(Stdio::null())

@@ -2,6 +2,7 @@
 //!
 //! Each test has its own loopback addresses and its own directory, and takes down all that it started.
 
+mod access;
 mod bad_input;
 mod demo;
 mod faults;

@@ -4,11 +4,12 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, HOST};
-use axum::http::{Method, Request, Response};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use axum::http::{HeaderValue, Method, Request, Response};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Frame, Incoming};
@@ -18,8 +19,12 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use zeroize::Zeroizing;
 
-use super::{Answer, Endpoint};
+use super::{Answer, Endpoint, Way};
+use crate::api::token::Token;
 use crate::api::{Problem, ProblemKind};
 
 /// How long a supervisor has to take a connection.
@@ -37,54 +42,48 @@ const ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
 /// Asks, and reads the answer as JSON.
 pub(super) async fn call<T: DeserializeOwned>(
-    endpoint: &Endpoint,
+    way: &Way,
     method: Method,
     path: &str,
     content_type: &'static str,
     body: Bytes,
 ) -> Answer<T> {
-    let whole = whole(endpoint, method, path, content_type, body).await?;
-    serde_json::from_slice(&whole).map_err(|error| unreadable(endpoint, path, &error))
+    let whole = whole(way, method, path, content_type, body).await?;
+    serde_json::from_slice(&whole).map_err(|error| unreadable(way, path, &error))
 }
 
 /// Asks for something that has no answer but that it is accepted.
-pub(super) async fn call_for_nothing(endpoint: &Endpoint, method: Method, path: &str) -> Answer<()> {
-    whole(endpoint, method, path, "application/json", Bytes::new()).await.map(|_| ())
+pub(super) async fn call_for_nothing(way: &Way, method: Method, path: &str) -> Answer<()> {
+    whole(way, method, path, "application/json", Bytes::new()).await.map(|_| ())
 }
 
 /// Asks for an answer without an end.
-pub(super) async fn stream(endpoint: &Endpoint, path: &str) -> Answer<Incoming> {
-    let exchange = exchange(endpoint, Method::GET, path, "application/json", Full::new(Bytes::new()));
-    let response = tokio::time::timeout(ANSWER, exchange).await.map_err(|_| late(endpoint, path, ANSWER))??;
-    if response.status().is_success() { Ok(response.into_body()) } else { Err(problem(endpoint, path, response).await) }
+pub(super) async fn stream(way: &Way, path: &str) -> Answer<Incoming> {
+    let exchange = exchange(way, Method::GET, path, "application/json", Full::new(Bytes::new()));
+    let response = tokio::time::timeout(ANSWER, exchange).await.map_err(|_| late(way, path, ANSWER))??;
+    if response.status().is_success() { Ok(response.into_body()) } else { Err(problem(way, path, response).await) }
 }
 
 /// Hands a file over, and reads the answer as JSON.
-pub(super) async fn upload<T: DeserializeOwned>(endpoint: &Endpoint, path: &str, file: File) -> Answer<T> {
-    let exchange = exchange(endpoint, Method::PUT, path, "application/octet-stream", FileBody::read(file));
-    let read = async { collect(endpoint, path, exchange.await?).await };
-    let whole = tokio::time::timeout(UPLOAD, read).await.map_err(|_| late(endpoint, path, UPLOAD))??;
-    serde_json::from_slice(&whole).map_err(|error| unreadable(endpoint, path, &error))
+pub(super) async fn upload<T: DeserializeOwned>(way: &Way, path: &str, file: File) -> Answer<T> {
+    let exchange = exchange(way, Method::PUT, path, "application/octet-stream", FileBody::read(file));
+    let read = async { collect(way, path, exchange.await?).await };
+    let whole = tokio::time::timeout(UPLOAD, read).await.map_err(|_| late(way, path, UPLOAD))??;
+    serde_json::from_slice(&whole).map_err(|error| unreadable(way, path, &error))
 }
 
-async fn whole(
-    endpoint: &Endpoint,
-    method: Method,
-    path: &str,
-    content_type: &'static str,
-    body: Bytes,
-) -> Answer<Bytes> {
-    let exchange = exchange(endpoint, method, path, content_type, Full::new(body));
-    let read = async { collect(endpoint, path, exchange.await?).await };
-    tokio::time::timeout(ANSWER, read).await.map_err(|_| late(endpoint, path, ANSWER))?
+async fn whole(way: &Way, method: Method, path: &str, content_type: &'static str, body: Bytes) -> Answer<Bytes> {
+    let exchange = exchange(way, method, path, content_type, Full::new(body));
+    let read = async { collect(way, path, exchange.await?).await };
+    tokio::time::timeout(ANSWER, read).await.map_err(|_| late(way, path, ANSWER))?
 }
 
-async fn collect(endpoint: &Endpoint, path: &str, response: Response<Incoming>) -> Answer<Bytes> {
+async fn collect(way: &Way, path: &str, response: Response<Incoming>) -> Answer<Bytes> {
     if !response.status().is_success() {
-        return Err(problem(endpoint, path, response).await);
+        return Err(problem(way, path, response).await);
     }
     let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
-    body.map(http_body_util::Collected::to_bytes).map_err(|error| unreadable(endpoint, path, error.as_ref()))
+    body.map(http_body_util::Collected::to_bytes).map_err(|error| unreadable(way, path, error.as_ref()))
 }
 
 /// A file as the body of a request, read piece by piece on a thread of its own.
@@ -125,7 +124,7 @@ impl Body for FileBody {
 }
 
 async fn exchange<B>(
-    endpoint: &Endpoint,
+    way: &Way,
     method: Method,
     path: &str,
     content_type: &'static str,
@@ -135,28 +134,52 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(HOST, host(endpoint))
-        .header(CONTENT_TYPE, content_type)
-        .body(body)
-        .map_err(|error| Problem::caused(ProblemKind::BadRequest, &error))?;
-    let refused = |error: io::Error| unreachable(endpoint, &error);
-    let late = |_| unreachable(endpoint, &io::ErrorKind::TimedOut.into());
-    match endpoint {
+    let mut request = Request::builder().method(method).uri(path).header(HOST, host(&way.endpoint));
+    request = request.header(CONTENT_TYPE, content_type);
+    if let Some(token) = &way.token {
+        request = request.header(AUTHORIZATION, bearer(token)?);
+    }
+    let request = request.body(body).map_err(|error| Problem::caused(ProblemKind::BadRequest, &error))?;
+    let refused = |error: io::Error| unreachable(way, &error);
+    let late = |_| unreachable(way, &io::ErrorKind::TimedOut.into());
+    match &way.endpoint {
         Endpoint::Unix(socket) => {
             let connect = tokio::time::timeout(CONNECT, UnixStream::connect(socket));
-            converse(endpoint, connect.await.map_err(late)?.map_err(refused)?, request).await
+            converse(way, connect.await.map_err(late)?.map_err(refused)?, request).await
         }
-        Endpoint::Tcp(address) => {
-            let connect = tokio::time::timeout(CONNECT, TcpStream::connect(address));
-            converse(endpoint, connect.await.map_err(late)?.map_err(refused)?, request).await
+        Endpoint::Http(server) => {
+            let connect = tokio::time::timeout(CONNECT, TcpStream::connect((server.host.as_str(), server.port)));
+            converse(way, connect.await.map_err(late)?.map_err(refused)?, request).await
+        }
+        Endpoint::Https(server, tls) => {
+            let name = ServerName::try_from(server.host.clone())
+                .map_err(|error| Problem::caused(ProblemKind::BadRequest, &error))?;
+            let connect = async {
+                let connection = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(refused)?;
+                let shaken = TlsConnector::from(Arc::clone(&tls.0)).connect(name, connection).await;
+                shaken.map_err(|error| no_handshake(way, &error))
+            };
+            let connection = tokio::time::timeout(CONNECT, connect).await.map_err(late)??;
+            converse(way, connection, request).await
         }
     }
 }
 
-async fn converse<C, B>(endpoint: &Endpoint, connection: C, request: Request<B>) -> Answer<Response<Incoming>>
+/// The header that presents a token; marked so that nothing on the way prints it.
+fn bearer(token: &Token) -> Answer<HeaderValue> {
+    let text = Zeroizing::new(format!("Bearer {}", token.text().as_str()));
+    let mut value = HeaderValue::from_str(&text).map_err(|error| Problem::caused(ProblemKind::BadRequest, &error))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The two sides do not trust each other, or do not both speak TLS.
+fn no_handshake(way: &Way, error: &io::Error) -> Problem {
+    Problem::new(ProblemKind::Unreachable, format!("{way} cannot be spoken to by TLS: {error}"))
+        .next("name the authority of its certificate by --tls-ca FILE, and look whether it listens with TLS: its log")
+}
+
+async fn converse<C, B>(way: &Way, connection: C, request: Request<B>) -> Answer<Response<Incoming>>
 where
     C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -164,7 +187,7 @@ where
 {
     let path = request.uri().path().to_owned();
     let broken = |error: hyper::Error| {
-        Problem::new(ProblemKind::Unreachable, format!("{endpoint} broke off during {path}: {error}"))
+        Problem::new(ProblemKind::Unreachable, format!("{way} broke off during {path}: {error}"))
             .next("look whether the supervisor still runs: sup status")
     };
     let (mut sender, connection) = http1::handshake(TokioIo::new(connection)).await.map_err(broken)?;
@@ -176,45 +199,45 @@ where
 fn host(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Unix(_) => "localhost".to_owned(),
-        Endpoint::Tcp(address) => address.to_string(),
+        Endpoint::Http(server) | Endpoint::Https(server, _) => server.authority(),
     }
 }
 
 /// The problem that a response tells; one that is none tells its status at least.
-async fn problem(endpoint: &Endpoint, path: &str, response: Response<Incoming>) -> Problem {
+async fn problem(way: &Way, path: &str, response: Response<Incoming>) -> Problem {
     let status = response.status();
     let told = match Limited::new(response.into_body(), ANSWER_BYTES).collect().await {
         Ok(body) => serde_json::from_slice(&body.to_bytes()).ok(),
         Err(_) => None,
     };
     told.unwrap_or_else(|| {
-        Problem::new(ProblemKind::Internal, format!("{endpoint} answered {status} to {path}, and not why"))
+        Problem::new(ProblemKind::Internal, format!("{way} answered {status} to {path}, and not why"))
             .next("is it a supervisor that listens there?")
     })
 }
 
-fn unreachable(endpoint: &Endpoint, error: &io::Error) -> Problem {
+fn unreachable(way: &Way, error: &io::Error) -> Problem {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            Problem::new(ProblemKind::Forbidden, format!("the supervisor at {endpoint} belongs to another user"))
+            Problem::new(ProblemKind::Forbidden, format!("the supervisor at {way} belongs to another user"))
                 .next("type the command as that user, with sudo most likely")
         }
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            Problem::new(ProblemKind::Unreachable, format!("no supervisor answers at {endpoint}"))
+            Problem::new(ProblemKind::Unreachable, format!("no supervisor answers at {way}"))
                 .next("start one: sup run, or sup start SVC; if one runs elsewhere, name it: --socket PATH")
         }
-        _ => Problem::new(ProblemKind::Unreachable, format!("no supervisor answers at {endpoint}: {error}"))
+        _ => Problem::new(ProblemKind::Unreachable, format!("no supervisor answers at {way}: {error}"))
             .next("see what it does: its log, and its process"),
     }
 }
 
-fn late(endpoint: &Endpoint, path: &str, limit: Duration) -> Problem {
-    let detail = format!("{endpoint} did not answer {path} within {} s", limit.as_secs());
+fn late(way: &Way, path: &str, limit: Duration) -> Problem {
+    let detail = format!("{way} did not answer {path} within {} s", limit.as_secs());
     Problem::new(ProblemKind::Timeout, detail).next("see what the supervisor does: its log, and its process")
 }
 
 /// The problem that the two sides do not speak the same language.
-pub(super) fn unreadable(endpoint: &Endpoint, path: &str, error: &(dyn std::error::Error + 'static)) -> Problem {
-    Problem::new(ProblemKind::Internal, format!("what {endpoint} answered to {path} cannot be read: {error}"))
+pub(super) fn unreadable(way: &Way, path: &str, error: &(dyn std::error::Error + 'static)) -> Problem {
+    Problem::new(ProblemKind::Internal, format!("what {way} answered to {path} cannot be read: {error}"))
         .next("compare the versions: sup --version, and that of the supervisor")
 }

@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Door;
 use crate::api::{Problem, ProblemKind};
 
 /// Answers in time, whatever the handler does. A stream's answer is its head: it has no end of its own.
@@ -26,9 +25,9 @@ pub(super) async fn deadline(State(limit): State<Duration>, request: Request, ne
 
 /// Keeps pages of other sites, open in a browser on this machine, from changing anything: a browser says where a page
 /// comes from, and no other program does.
-pub(super) async fn same_origin(State(door): State<Door>, request: Request, next: Next) -> Response {
+pub(super) async fn same_origin(request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if reads || door == Door::Local || is_same_origin(request.headers()) {
+    if reads || is_same_origin(request.headers()) {
         next.run(request).await
     } else {
         Problem::new(ProblemKind::Forbidden, "a page of another site may not change anything here").into_response()
@@ -40,7 +39,10 @@ pub(super) async fn same_origin(State(door): State<Door>, request: Request, next
 fn is_same_origin(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else { return true };
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let origin = origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://"));
+    let origin = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")));
     let literal = |authority: &str| {
         authority.parse::<Authority>().is_ok_and(|authority| {
             let host = authority.host().trim_start_matches('[').trim_end_matches(']');
@@ -50,15 +52,6 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
     match (origin, host) {
         (Some(origin), Some(host)) => origin == host && literal(host),
         (_, None) | (None, _) => false,
-    }
-}
-
-/// Refuses what gives power over the machine to all but the local socket: on TCP there is nobody to tell apart.
-pub(super) fn local_only(door: Door, what: &str) -> Result<(), Problem> {
-    match door {
-        Door::Local => Ok(()),
-        Door::Network => Err(Problem::new(ProblemKind::Forbidden, format!("{what} only through the local socket"))
-            .next("use `sup` on that machine, or curl --unix-socket DATA/sup.sock")),
     }
 }
 

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -14,10 +17,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
-use super::{Door, Limits, routes};
+use super::admission::{Admission, Caller, Certificate};
+use super::{Limits, routes};
 use crate::api::Backend;
+use crate::api::tls::ServerTls;
 
 /// Longest path of a unix socket, in bytes: what Linux takes, less the closing zero.
 pub const SOCKET_PATH_BYTES: usize = 107;
@@ -95,43 +102,76 @@ fn clear(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Serves the local socket until `stop` is cancelled and the open connections have ended, or their grace has.
-pub async fn serve_unix<B: Backend>(listener: UnixListener, backend: B, limits: Limits, stop: CancellationToken) {
-    serve(&listener, routes::router(backend, limits, Door::Local, stop.clone()), limits, stop).await;
+/// Serves the local socket, for root and this process's own user, until `stop` is cancelled and the open connections have ended, or their grace has.
+pub async fn serve_unix<B: Backend>(
+    listener: UnixListener,
+    backend: B,
+    limits: Limits,
+    admission: Arc<Admission>,
+    stop: CancellationToken,
+) {
+    let router = routes::router(backend, limits, admission, stop.clone());
+    serve(&listener, None, router, limits, stop).await;
 }
 
-/// Serves a TCP port; as [`serve_unix`], but that what gives power over the machine is refused there.
-pub async fn serve_tcp<B: Backend>(listener: TcpListener, backend: B, limits: Limits, stop: CancellationToken) {
-    serve(&listener, routes::router(backend, limits, Door::Network, stop.clone()), limits, stop).await;
+/// Serves a TCP port, by TLS if there is any; as [`serve_unix`], but for whoever may ask there.
+pub async fn serve_tcp<B: Backend>(
+    listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+    backend: B,
+    limits: Limits,
+    admission: Arc<Admission>,
+    stop: CancellationToken,
+) {
+    let router = routes::router(backend, limits, admission, stop.clone());
+    let serving = serve(&listener, tls.as_ref(), router, limits, stop);
+    match &tls {
+        None => serving.await,
+        // It follows for ever, so that it is the serving that ends.
+        Some(tls) => tokio::select! {
+            () = serving => {}
+            () = Arc::clone(tls).follow() => {}
+        },
+    }
 }
 
 /// What connections come from.
 trait Listener: Sync {
     type Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    fn accept(&self) -> impl Future<Output = io::Result<Self::Connection>> + Send;
+    /// The next connection, and who is at its other end.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Connection, Caller)>> + Send;
 }
 
 impl Listener for UnixListener {
     type Connection = UnixStream;
 
-    async fn accept(&self) -> io::Result<UnixStream> {
-        Self::accept(self).await.map(|(connection, _)| connection)
+    async fn accept(&self) -> io::Result<(UnixStream, Caller)> {
+        let (connection, _) = Self::accept(self).await?;
+        // The kernel says who connected; the file's mode keeps others out, too, unless somebody changes it.
+        let uid = connection.peer_cred().ok().map(|peer| peer.uid());
+        Ok((connection, Caller::Local { uid }))
     }
 }
 
 impl Listener for TcpListener {
     type Connection = tokio::net::TcpStream;
 
-    async fn accept(&self) -> io::Result<tokio::net::TcpStream> {
-        let (connection, _) = Self::accept(self).await?;
+    async fn accept(&self) -> io::Result<(tokio::net::TcpStream, Caller)> {
+        let (connection, from) = Self::accept(self).await?;
         // Answers are small and whole: waiting to fill a segment only delays them. Where it cannot be set, they are late.
         connection.set_nodelay(true).ok();
-        Ok(connection)
+        Ok((connection, Caller::Network { from, certificate: Certificate::None }))
     }
 }
 
-async fn serve<L: Listener>(listener: &L, router: Router, limits: Limits, stop: CancellationToken) {
+async fn serve<L: Listener>(
+    listener: &L,
+    tls: Option<&Arc<ServerTls>>,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let mut connections = JoinSet::new();
@@ -142,8 +182,8 @@ async fn serve<L: Listener>(listener: &L, router: Router, limits: Limits, stop: 
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
-        let connection = match accepted {
-            Ok(connection) => connection,
+        let (connection, caller) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_RETRY).await;
@@ -151,15 +191,16 @@ async fn serve<L: Listener>(listener: &L, router: Router, limits: Limits, stop: 
             }
         };
         let stop = stop.clone();
+        let tls = tls.map(|tls| tls.config());
         if let Ok(place) = places.clone().try_acquire_owned() {
             let router = router.clone();
             connections.spawn(async move {
-                converse(connection, router, limits, stop).await;
+                meet(connection, caller, tls, router, limits, stop).await;
                 drop(place);
             });
         } else if let Ok(refusal) = refusals.clone().try_acquire_owned() {
             connections.spawn(async move {
-                let talk = converse(connection, routes::busy(limits), limits, stop);
+                let talk = meet(connection, caller, tls, routes::busy(limits), limits, stop);
                 if tokio::time::timeout(REFUSAL_TIME, talk).await.is_err() {
                     tracing::debug!("a connection beyond the limit did not read its refusal");
                 }
@@ -173,15 +214,54 @@ async fn serve<L: Listener>(listener: &L, router: Router, limits: Limits, stop: 
     }
 }
 
-/// One connection, until either side is done with it.
-async fn converse<C>(connection: C, router: Router, limits: Limits, stop: CancellationToken)
+/// One connection, from its handshake if it has one until either side is done with it.
+async fn meet<C>(
+    connection: C,
+    caller: Caller,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) where
+    C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Some(tls) = tls else { return converse(connection, caller, router, limits, stop).await };
+    let handshake = tokio::time::timeout(limits.head, TlsAcceptor::from(tls).accept(connection));
+    let shaken = tokio::select! {
+        shaken = handshake => shaken,
+        () = stop.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(connection)) => {
+            let (_, session) = connection.get_ref();
+            // Those by somebody else do not get here.
+            let certificate =
+                if session.peer_certificates().is_some() { Certificate::Verified } else { Certificate::None };
+            let caller = match caller {
+                Caller::Network { from, .. } => Caller::Network { from, certificate },
+                Caller::Local { .. } => caller,
+            };
+            converse(connection, caller, router, limits, stop).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, %caller, "a handshake of TLS failed"),
+        Err(_) => tracing::debug!(%caller, "a handshake of TLS was not done in time"),
+    }
+}
+
+/// What is said on a connection.
+async fn converse<C>(connection: C, caller: Caller, router: Router, limits: Limits, stop: CancellationToken)
 where
     C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     // Only HTTP/1: to tell versions apart it would wait for the first bytes, and that wait has no deadline.
     let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
-    let talk = builder.serve_connection(TokioIo::new(connection), TowerToHyperService::new(router));
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(caller);
+        router.call(request)
+    });
+    let talk = builder.serve_connection(TokioIo::new(connection), service);
     tokio::pin!(talk);
     let ended = tokio::select! {
         ended = talk.as_mut() => ended,

@@ -2,13 +2,13 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::body::Stream;
-use crate::api::Problem;
+use crate::api::{Problem, ProblemKind};
 
 /// What a handler returns.
 pub(super) type Reply<T> = Result<Json<T>, Problem>;
@@ -38,6 +38,9 @@ impl IntoResponse for Problem {
         // A problem is texts and numbers; should it ever not be writable, its status still says what counts.
         let mut response = typed("application/problem+json", serde_json::to_vec(&self).unwrap_or_default());
         *response.status_mut() = status;
+        if self.kind == ProblemKind::Unauthorized {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sup\""));
+        }
         response
     }
 }

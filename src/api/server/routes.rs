@@ -8,6 +8,7 @@
 //! | `files` | `/v1/groups/G/files/...` |
 //! | `rollouts` | `/v1/groups/G/rollout/...` |
 //! | `keys` | `/v1/ring/keys/...` |
+//! | `tokens` | `/v1/tokens/...` |
 //! | `releases` | `/v1/releases/...` |
 //! | `services` | `/v1/services/...`, `/services/SVC/GROUP/health` |
 //! | `streams` | `/v1/events`, `/v1/services/SVC/logs` |
@@ -21,18 +22,20 @@ mod releases;
 mod rollouts;
 mod services;
 mod streams;
+mod tokens;
 
 use std::error::Error;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::extract::rejection::QueryRejection;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use tokio_util::sync::CancellationToken;
 
-use super::{Door, Limits, guard};
+use super::{Admission, Limits, admission, guard};
 use crate::api::{Backend, Problem, ProblemKind};
 
 /// What every handler is given.
@@ -40,14 +43,19 @@ use crate::api::{Backend, Problem, ProblemKind};
 struct Context<B> {
     backend: B,
     limits: Limits,
-    door: Door,
+    admission: Arc<Admission>,
     /// Ends the streams, which have no end of their own.
     stop: CancellationToken,
 }
 
 /// All paths over `backend`.
-pub(super) fn router<B: Backend>(backend: B, limits: Limits, door: Door, stop: CancellationToken) -> Router {
-    let context = Context { backend, limits, door, stop };
+pub(super) fn router<B: Backend>(
+    backend: B,
+    limits: Limits,
+    admission: Arc<Admission>,
+    stop: CancellationToken,
+) -> Router {
+    let context = Context { backend: backend.clone(), limits, admission: Arc::clone(&admission), stop };
     // What takes long by its nature has a deadline of its own.
     let uploads = Router::new()
         .route("/v1/releases", get(releases::list::<B>).put(releases::add::<B>))
@@ -90,6 +98,8 @@ pub(super) fn router<B: Backend>(backend: B, limits: Limits, door: Door, stop: C
         .route("/v1/ring/keys/use", post(keys::use_it::<B>))
         .route("/v1/ring/keys/remove", post(keys::remove::<B>))
         .route("/v1/ring/keys/{key}", get(keys::show::<B>))
+        .route("/v1/tokens", get(tokens::list::<B>).post(tokens::make::<B>))
+        .route("/v1/tokens/{token}", delete(tokens::revoke::<B>))
         .route("/v1/explain/{target}", get(groups::explain::<B>))
         .route("/v1/services", get(services::list::<B>).post(services::start::<B>))
         .route("/v1/services/{target}", get(services::show::<B>))
@@ -102,7 +112,9 @@ pub(super) fn router<B: Backend>(backend: B, limits: Limits, door: Door, stop: C
         .method_not_allowed_fallback(wrong_method)
         .with_state(context)
         .layer(from_fn_with_state(limits.request, guard::deadline));
-    calls.merge(uploads).layer(from_fn_with_state(door, guard::same_origin))
+    let all = calls.merge(uploads).layer(from_fn(guard::same_origin));
+    // The last one is asked first: who may not ask learns nothing else.
+    all.layer(from_fn_with_state((admission, backend, limits.request), admission::admit::<B>))
 }
 
 /// What a connection beyond the limit is answered, whatever it asks.

@@ -9,7 +9,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{BindError, CONFIG_BODY_BYTES, JSON_BODY_BYTES, Limits, SOCKET_PATH_BYTES, bind_unix, serve_tcp};
+mod access;
+
+use super::{
+    Admission, BindError, CONFIG_BODY_BYTES, JSON_BODY_BYTES, Limits, Openness, SOCKET_PATH_BYTES, bind_unix, serve_tcp,
+};
 use crate::api::fake::{Fake, Served, invalid_config, redis};
 use crate::api::shape::EventKind;
 use crate::records::value::Health;
@@ -133,6 +137,13 @@ async fn every_path_that_changes_something_reaches_the_backend() {
             "",
             r#"unset redis.default UnsetRequest { expect: Some("x") }"#,
         ),
+        (
+            "POST",
+            "/v1/tokens",
+            r#"{"role":"read"}"#,
+            r#"new token TokenRequest { role: Read, name: "", expires_in_ms: None }"#,
+        ),
+        ("DELETE", "/v1/tokens/010203040506", "", "revoke 010203040506"),
         ("POST", "/v1/shutdown", "", "shutdown"),
     ] {
         let answer = ask(&served.socket, method, path, body.as_bytes()).await;
@@ -226,7 +237,8 @@ async fn metrics_and_healthz_are_plain_text() {
     let served = Served::new(Limits::default());
     let metrics = ask(&served.socket, "GET", "/metrics", b"").await;
     assert!(metrics.head.contains("content-type: text/plain; version=0.0.4"), "{}", metrics.head);
-    assert_eq!(metrics.body, "sup_members{state=\"alive\"} 3\n");
+    assert!(metrics.body.starts_with("sup_members{state=\"alive\"} 3\n"), "{}", metrics.body);
+    assert!(metrics.body.contains("sup_api_refused_total{reason=\"wrong-token\"} 0\n"), "{}", metrics.body);
     assert_eq!(ask(&served.socket, "GET", "/healthz", b"").await.body, "ok\n");
 }
 
@@ -324,12 +336,19 @@ async fn streams_end_when_the_server_stops() {
 }
 
 #[tokio::test]
-async fn what_gives_power_over_the_machine_is_refused_over_tcp() {
+async fn what_gives_power_over_the_machine_is_refused_over_tcp_even_where_it_is_open() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let fake = Fake::new();
-    let task = tokio::spawn(serve_tcp(listener, fake.clone(), Limits::default(), stop.clone()));
+    let task = tokio::spawn(serve_tcp(
+        listener,
+        None,
+        fake.clone(),
+        Limits::default(),
+        Admission::new(Openness::Open),
+        stop.clone(),
+    ));
     let ask =
         async |head: String, body: &'static [u8]| talk(TcpStream::connect(address).await.unwrap(), &head, body).await;
     let start = ask(format!("POST /v1/services HTTP/1.1\r\nhost: {address}"), br#"{"plan":"redis"}"#).await;

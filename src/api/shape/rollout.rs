@@ -34,6 +34,19 @@ pub struct RolloutReport {
     pub standing: Standing,
 }
 
+impl RolloutReport {
+    /// The same, without what hooks and checks had to say.
+    #[must_use]
+    pub fn without_output(mut self) -> Self {
+        let turns = self.members.iter_mut().filter_map(|member| member.turn.as_mut());
+        turns.for_each(|turn| turn.output.clear());
+        if let Some(rollout) = &mut self.rollout {
+            rollout.failed.iter_mut().for_each(|failure| failure.output.clear());
+        }
+        self
+    }
+}
+
 /// Why something stands as it does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

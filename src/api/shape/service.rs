@@ -49,6 +49,15 @@ pub struct Service {
     pub files: Vec<FileHash>,
 }
 
+impl Service {
+    /// The same, without what its hooks wrote.
+    #[must_use]
+    pub fn without_output(mut self) -> Self {
+        self.hooks.iter_mut().for_each(|hook| hook.output.clear());
+        self
+    }
+}
+
 /// A bind of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {

@@ -22,8 +22,14 @@ pub enum Key {
     Advertise,
     /// Address of the HTTP interface.
     ListenHttp,
-    /// Whether HTTP may be served on an address that is not loopback.
+    /// Whether HTTP asks nobody for a token.
     InsecureHttp,
+    /// The certificate that HTTP is served with.
+    TlsCert,
+    /// The key of that certificate.
+    TlsKey,
+    /// The authority whose certificates are taken in place of a token.
+    TlsClientCa,
     /// Path of the local socket.
     Socket,
     /// Where everything that must survive a restart is kept.
@@ -77,6 +83,9 @@ impl Key {
         Self::Advertise,
         Self::ListenHttp,
         Self::InsecureHttp,
+        Self::TlsCert,
+        Self::TlsKey,
+        Self::TlsClientCa,
         Self::Socket,
         Self::DataDir,
         Self::Peer,
@@ -111,6 +120,9 @@ impl Key {
                 default: &["false"],
                 arity: Arity::Switch,
             },
+            Self::TlsCert => one("tls-cert", "SUP_TLS_CERT", &["none"]),
+            Self::TlsKey => one("tls-key", "SUP_TLS_KEY", &["none"]),
+            Self::TlsClientCa => one("tls-client-ca", "SUP_TLS_CLIENT_CA", &["none"]),
             Self::Socket => one("socket", "SUP_SOCKET", &["auto"]),
             Self::DataDir => one("data-dir", "SUP_DATA_DIR", &["auto"]),
             Self::Peer => Definition { name: "peer", env: "SUP_PEER", default: &[], arity: Arity::Many },

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::source::FILE_BYTES;
 use super::{Key, ListenHttp, Origin, Settings, SettingsError, Sources};
+use crate::api::server::Openness;
 use crate::plan::ElectionSpec;
 use crate::records::value::Topology;
 
@@ -97,12 +98,26 @@ fn a_named_file_that_is_not_there_is_an_error() {
 }
 
 #[test]
-fn http_beyond_this_machine_must_be_asked_for_twice() {
+fn http_beyond_this_machine_is_guarded_unless_it_is_said_to_be_open() {
     let http = (Key::ListenHttp, "0.0.0.0:80");
-    assert!(error(&[http], &[], "").contains("--insecure-http"));
-    let settings = resolve(&[http, (Key::InsecureHttp, "true")], &[], "").unwrap();
+    let settings = resolve(&[http], &[], "").unwrap();
     assert_eq!(settings.listen_http, ListenHttp::On("0.0.0.0:80".parse().unwrap()));
+    assert_eq!(settings.http_openness, Openness::Guarded);
+    assert_eq!(resolve(&[http, (Key::InsecureHttp, "true")], &[], "").unwrap().http_openness, Openness::Open);
     assert_eq!(resolve(&[(Key::ListenHttp, "off")], &[], "").unwrap().listen_http, ListenHttp::Off);
+}
+
+#[test]
+fn a_certificate_has_a_key_and_an_authority_of_clients_has_a_certificate() {
+    let (cert, key, ca) = ((Key::TlsCert, "/c"), (Key::TlsKey, "/k"), (Key::TlsClientCa, "/a"));
+    let tls = resolve(&[cert, key, ca], &[], "").unwrap().tls.unwrap();
+    assert_eq!((tls.certificate, tls.key), ("/c".into(), "/k".into()));
+    assert_eq!(tls.client_authority, Some("/a".into()));
+    assert_eq!(resolve(&[], &[], "").unwrap().tls, None);
+    for (flags, words) in [(&[cert][..], "tls-key"), (&[key], "tls-cert"), (&[ca], "tls-cert")] {
+        let text = error(flags, &[], "");
+        assert!(text.contains(words), "{text}");
+    }
 }
 
 #[test]

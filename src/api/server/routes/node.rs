@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::Context;
+use crate::api::server::body;
 use crate::api::server::reply::{Reply, json, typed};
-use crate::api::server::{body, guard};
 use crate::api::shape::{DepartRequest, Departed, Members, Node};
 use crate::api::{Backend, Problem};
 
@@ -18,7 +18,8 @@ pub(super) async fn healthz<B: Backend>(State(context): State<Context<B>>) -> Re
 }
 
 pub(super) async fn metrics<B: Backend>(State(context): State<Context<B>>) -> Result<Response, Problem> {
-    Ok(typed("text/plain; version=0.0.4; charset=utf-8", context.backend.metrics().await?))
+    let page = context.backend.metrics().await? + &context.admission.refusals.metrics();
+    Ok(typed("text/plain; version=0.0.4; charset=utf-8", page))
 }
 
 pub(super) async fn node<B: Backend>(State(context): State<Context<B>>) -> Reply<Node> {
@@ -46,7 +47,6 @@ pub(super) async fn undepart<B: Backend>(
 }
 
 pub(super) async fn shutdown<B: Backend>(State(context): State<Context<B>>) -> Result<StatusCode, Problem> {
-    guard::local_only(context.door, "a supervisor is shut down")?;
     context.backend.shutdown().await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -1,18 +1,22 @@
 //! A group's rollout.
 
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 
 use super::{Context, part};
 use crate::api::Backend;
+use crate::api::server::admission::Granted;
 use crate::api::server::reply::{Reply, json};
 use crate::api::shape::{Acted, RolloutReport};
 use crate::records::value::OrderKind;
 
 pub(super) async fn show<B: Backend>(
     State(context): State<Context<B>>,
+    Extension(granted): Extension<Granted>,
     Path(group): Path<String>,
 ) -> Reply<RolloutReport> {
-    json(context.backend.rollout(&part(&group)?).await)
+    let report = context.backend.rollout(&part(&group)?).await?;
+    Ok(Json(if granted.sees_output() { report } else { report.without_output() }))
 }
 
 pub(super) async fn pause<B: Backend>(State(context): State<Context<B>>, Path(group): Path<String>) -> Reply<Acted> {

@@ -1,13 +1,14 @@
 //! Services of this node.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 
 use super::{Context, part};
+use crate::api::server::admission::Granted;
+use crate::api::server::body;
 use crate::api::server::reply::{Reply, json};
-use crate::api::server::{body, guard};
 use crate::api::shape::{Acted, Action, HealthReport, Service, Services, Started};
 use crate::api::{Backend, Problem};
 use crate::base::GroupId;
@@ -17,13 +18,17 @@ pub(super) async fn list<B: Backend>(State(context): State<Context<B>>) -> Reply
     json(context.backend.services().await)
 }
 
-pub(super) async fn show<B: Backend>(State(context): State<Context<B>>, Path(service): Path<String>) -> Reply<Service> {
-    json(context.backend.service(&part(&service)?).await)
+pub(super) async fn show<B: Backend>(
+    State(context): State<Context<B>>,
+    Extension(granted): Extension<Granted>,
+    Path(service): Path<String>,
+) -> Reply<Service> {
+    let service = context.backend.service(&part(&service)?).await?;
+    Ok(Json(if granted.sees_output() { service } else { service.without_output() }))
 }
 
-/// Loads and starts. Only locally: a plan's hooks run as the supervisor's user.
+/// Loads and starts.
 pub(super) async fn start<B: Backend>(State(context): State<Context<B>>, request: Body) -> Reply<Started> {
-    guard::local_only(context.door, "a service is loaded")?;
     let request = body::json(request).await?;
     json(context.backend.start(request).await)
 }
@@ -61,6 +66,7 @@ async fn act<B: Backend>(backend: &B, action: Action, target: &str, request: Bod
 /// For load balancers: the status says it all.
 pub(super) async fn health<B: Backend>(
     State(context): State<Context<B>>,
+    Extension(granted): Extension<Granted>,
     Path((service, group)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<HealthReport>), Problem> {
     let group = GroupId::new(part(&service)?, part(&group)?);
@@ -70,5 +76,6 @@ pub(super) async fn health<B: Backend>(
         Health::Critical => StatusCode::SERVICE_UNAVAILABLE,
         Health::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    Ok((status, Json(report)))
+    let shown = if granted.sees_output() { report } else { HealthReport { output: String::new(), ..report } };
+    Ok((status, Json(shown)))
 }
