@@ -1,5 +1,8 @@
 //! The commands, as they are typed.
 
+mod ring;
+mod token;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,12 +12,17 @@ use super::settings::SupervisorArgs;
 use super::wait::Condition;
 use crate::api::client::ServerUrl;
 use crate::api::shape::{BindSpec, BindingMode, OptionsChange, Scope, Target};
-use crate::base::{FileName, GroupId, Name, Role, TokenId};
-use crate::net::KeyId;
+use crate::base::{FileName, GroupId, Name};
 use crate::plan::period;
 use crate::records::value::{Batch, OnFailure, Strategy, Topology};
 use crate::release::Query;
 use crate::ring::Profile;
+
+pub(super) use ring::{
+    InstallRingKeyArgs, NewRingKeyArgs, RingCommand, RingKeyArgs, RingKeyCommand, ShowRingKeyArgs,
+};
+use token::TOKEN_HELP;
+pub(super) use token::{NewTokenArgs, RevokeTokenArgs, TokenCommand};
 
 /// Keeps services running on a ring of machines without a master.
 #[derive(Debug, Parser)]
@@ -669,134 +677,6 @@ pub(super) enum ReleaseCommand {
     Gc,
     /// Make a key to sign releases with
     Key(KeyArgs),
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum RingCommand {
-    /// Make and change the key that encrypts what nodes say to each other
-    #[command(subcommand, after_long_help = RING_KEY_HELP)]
-    Key(RingKeyCommand),
-}
-
-/// How keys are handled, in the order in which it is done.
-const RING_KEY_HELP: &str = "\
-All nodes of a ring share a key. Who does not have it learns nothing of what they say, and changes nothing.
-
-A new ring that is encrypted:
-  sup ring key new FILE                    make a key; put FILE on each node, for the supervisor's user only
-  sup run --ring-key-file FILE --peer ...  on each node (or SUP_RING_KEY in its environment)
-
-Another key, while the ring runs (each of the three may be repeated until all nodes have done it):
-  sup ring key new FILE
-  sup ring key install FILE                all nodes can read what is sealed with it
-  sup ring key use ID                      all nodes seal with it
-  sup ring key remove OLD-ID               all nodes forget the old one
-Put FILE in the place of the old one on each node, too: it is what a node starts with that has lost its data.
-
-A first key, while the ring runs:
-  sup ring key new FILE                    put FILE on each node, and there:
-  sup ring key install --here FILE         (a key is never sent in clear text)
-  sup ring key use ID                      once, on any node; then nobody takes clear text any more
-
-Keys are kept in ring.keys in the data directory, for its owner only. They are in no log, no status and no command
-line. A node that is down while the key is changed has to be given the new one by hand: start it with
---ring-key-file, or there: sup ring key install --here FILE, sup ring key use --here ID.";
-
-/// What tokens are good for.
-const TOKEN_HELP: &str = "\
-A token lets whoever has it in by HTTP, on every node of the ring:
-  read      look at the ring, groups, services, rollouts and metrics; no config, no logs, no output of hooks
-  operate   see those, too; change config and files, stop, restart, steer rollouts
-  admin     everything: load services and releases, send nodes away, end supervisors, make keys and tokens
-
-It is shown once, by `sup token new`; nodes keep a hash of it.
-  curl -H \"Authorization: Bearer $SUP_TOKEN\" http://HOST:9631/v1/groups
-  SUP_TOKEN=... sup --server https://HOST:9631 status      (or --token-file FILE; never on the command line)
-
-The local socket takes no token: it is for root and the supervisor's own user. Who may look at what is decided by who
-asks, and by nothing else; a ring whose traffic is not encrypted can be made to know a token by whoever reaches it.";
-
-#[derive(Debug, Subcommand)]
-pub(super) enum TokenCommand {
-    /// Make a token, and show it this once
-    New(NewTokenArgs),
-    /// Show which tokens there are
-    List,
-    /// Have all nodes take a token no more
-    Revoke(RevokeTokenArgs),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct NewTokenArgs {
-    /// What it is to allow: read, operate or admin
-    #[arg(long, value_name = "ROLE")]
-    pub role: Role,
-    /// What it is for, or whose it is
-    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
-    pub name: String,
-    /// For how long it is to be good, such as 720h [default: until it is revoked]
-    #[arg(long, value_name = "TIME", value_parser = period::parse)]
-    pub expires: Option<Duration>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct RevokeTokenArgs {
-    /// Which one, by its id
-    #[arg(value_name = "ID")]
-    pub token: TokenId,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum RingKeyCommand {
-    /// Make a key: no node has it yet
-    New(NewRingKeyArgs),
-    /// Print a key of this node; the one in use if none is named
-    Show(ShowRingKeyArgs),
-    /// Have the nodes read what is sealed with a key
-    Install(InstallRingKeyArgs),
-    /// Have the nodes seal with a key what they send
-    Use(RingKeyArgs),
-    /// Have the nodes forget a key
-    Remove(RingKeyArgs),
-    /// Show which node has which keys
-    List,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct NewRingKeyArgs {
-    /// A file that is not there yet, for its owner only; or - for standard output
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ShowRingKeyArgs {
-    /// Which one, by its id
-    #[arg(value_name = "ID")]
-    pub key: Option<KeyId>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct InstallRingKeyArgs {
-    /// The file with the key, or - for standard input
-    #[arg(value_name = "FILE", default_value = "-")]
-    pub file: PathBuf,
-    /// On this node only
-    #[arg(long)]
-    pub here: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct RingKeyArgs {
-    /// Which one, by its id
-    #[arg(value_name = "ID")]
-    pub key: KeyId,
-    /// On this node only
-    #[arg(long)]
-    pub here: bool,
-    /// Also if that cuts nodes off
-    #[arg(long)]
-    pub force: bool,
 }
 
 #[derive(Debug, Args)]

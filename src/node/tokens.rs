@@ -36,8 +36,9 @@ impl Node {
         if there >= TOKENS_MAX {
             return Err(CommandError::TooManyTokens { limit: TOKENS_MAX });
         }
+        let before = self.next_write;
         self.try_put_value(now, Key::token(id), token, 0)?;
-        Ok(Done { changed: true, ..Done::default() })
+        Ok(self.written_since(now, before))
     }
 
     pub(super) fn revoke_token(&mut self, now: Now, id: TokenId) -> Result<Done, CommandError> {
@@ -46,7 +47,15 @@ impl Node {
         if !is_there {
             return Err(CommandError::UnknownToken { id });
         }
+        let before = self.next_write;
         self.records.delete(now, &Key::token(id)).map_err(CommandError::Record)?;
-        Ok(Done { changed: true, ..Done::default() })
+        Ok(self.written_since(now, before))
+    }
+
+    /// Done, once it is on this node's disk: a node that is alone and loses power has nobody who would tell it again.
+    fn written_since(&mut self, now: Now, before: u64) -> Done {
+        self.settle(now);
+        // The record's write is the first that was asked for since.
+        Done { write: (self.next_write > before).then_some(before), changed: true, ..Done::default() }
     }
 }
