@@ -570,6 +570,7 @@ Commands:
   plan      Write plans
   release   Look after the releases of this node
   ring      Encrypt the ring's traffic
+  token     Let programs and people in by HTTP
 
 Options:
       --json            Print JSON
@@ -620,6 +621,9 @@ fn the_usage_of_each_command_is_what_it_was() {
         (&["ring", "key", "use"], "sup ring key use [OPTIONS] <ID>"),
         (&["ring", "key", "remove"], "sup ring key remove [OPTIONS] <ID>"),
         (&["ring", "key", "list"], "sup ring key list [OPTIONS]"),
+        (&["token", "new"], "sup token new [OPTIONS] --role <ROLE>"),
+        (&["token", "list"], "sup token list [OPTIONS]"),
+        (&["token", "revoke"], "sup token revoke [OPTIONS] <ID>"),
         (&["wait"], "sup wait [OPTIONS] --for <CONDITION> <GROUP>"),
         (&["explain"], "sup explain [OPTIONS] <SVC|GROUP>"),
         (&["shutdown"], "sup shutdown [OPTIONS]"),
