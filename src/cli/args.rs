@@ -18,9 +18,7 @@ use crate::records::value::{Batch, OnFailure, Strategy, Topology};
 use crate::release::Query;
 use crate::ring::Profile;
 
-pub(super) use ring::{
-    InstallRingKeyArgs, NewRingKeyArgs, RingCommand, RingKeyArgs, RingKeyCommand, ShowRingKeyArgs,
-};
+pub(super) use ring::{InstallRingKeyArgs, NewRingKeyArgs, RingCommand, RingKeyArgs, RingKeyCommand, ShowRingKeyArgs};
 use token::TOKEN_HELP;
 pub(super) use token::{NewTokenArgs, RevokeTokenArgs, TokenCommand};
 

@@ -61,6 +61,8 @@ impl ServerTlsFiles {
 #[derive(Debug)]
 pub struct ServerTls {
     files: ServerTlsFiles,
+    /// What told of the files that were read first.
+    first: Vec<Option<(SystemTime, u64)>>,
     current: RwLock<Arc<ServerConfig>>,
 }
 
@@ -70,8 +72,10 @@ impl ServerTls {
     /// # Errors
     /// See [`TlsError`].
     pub fn load(files: ServerTlsFiles) -> Result<Arc<Self>, TlsError> {
+        // Before they are read: what changes meanwhile is seen.
+        let first = files.stamps();
         let current = RwLock::new(files.load()?);
-        Ok(Arc::new(Self { files, current }))
+        Ok(Arc::new(Self { files, first, current }))
     }
 
     /// What the next connection is to be spoken with.
@@ -82,18 +86,18 @@ impl ServerTls {
     /// Reads the files again whenever they change, for ever. Those that cannot be used are told, and what there was is
     /// used on: a certificate and its key are two files, and between the two writes they do not fit.
     pub async fn follow(self: Arc<Self>) {
-        let mut seen = None;
+        let mut seen = self.first.clone();
         loop {
             let files = self.files.clone();
             let known = seen.clone();
             let look = spawn_blocking(move || {
                 let now = files.stamps();
-                let is_new = known.is_some_and(|known| known != now);
+                let is_new = known != now;
                 (now, is_new.then(|| files.load()))
             });
             // The blocking threads end with the supervisor.
             let Ok((now, loaded)) = look.await else { return };
-            seen = Some(now);
+            seen = now;
             match loaded {
                 Some(Ok(config)) => {
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
