@@ -19,6 +19,8 @@
 //!
 //! What it does not do: it does not know what a blob is for, nor who may have it.
 
+#[doc(hidden)]
+pub mod bare;
 mod counters;
 mod error;
 mod fetch;

@@ -30,6 +30,8 @@
 //!
 //! What it does not do: it knows no member, keeps no pool of connections, retries nothing, and stores no key.
 
+#[doc(hidden)]
+pub mod bare;
 mod bind;
 mod counters;
 mod envelope;

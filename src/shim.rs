@@ -18,7 +18,7 @@
 //! | `exec` | between fork and exec: the only unsafe code of the project |
 //! | `guard` | the dead-man's switch |
 //! | `descent` | all processes that descend from a shim, and how to be rid of them |
-//! | `server`, `protocol` | the socket, and what is said on it |
+//! | `server`, [`protocol`] | the socket, and what is said on it |
 //! | `address` | unix sockets at paths of any length |
 //! | [`log`] | the log files: written by the shim, read by anybody |
 //! | `clock` | CLOCK_BOOTTIME and the time of day |
@@ -38,7 +38,7 @@ pub mod exit;
 mod guard;
 pub mod log;
 mod program;
-mod protocol;
+pub mod protocol;
 mod server;
 pub mod signal;
 pub mod spec;
