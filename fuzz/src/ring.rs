@@ -96,7 +96,7 @@ pub fn past() -> &'static Past {
 fn live() -> Past {
     let mut past = Past::default();
     let mut records: BTreeMap<String, Record> = BTreeMap::new();
-    let restored = || Restored { fresh: true, ..Restored::default() };
+    let restored = Restored::default;
     let mut nodes: Vec<Node> =
         (0..NODES).map(|node| Node::new(config(node, 1), restored(), at(Duration::ZERO))).collect();
     let mut now = Duration::ZERO;

@@ -36,7 +36,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     loop {
         let mut frame = Vec::new();
         let heard = codec.read_into(stream, &mut frame).await;
-        each(frame.capacity(), &frame);
+        // What broke off, or could not be opened, was not heard; but there was room made for it.
+        each(frame.capacity(), if heard.is_ok() { &frame } else { &[] });
         if heard? == super::Heard::End {
             return Ok(());
         }
