@@ -10,7 +10,7 @@ use std::str::FromStr;
 use libfuzzer_sys::fuzz_target;
 use sup::api::Problem;
 use sup::api::shape;
-use sup::base::{FileName, GroupId, Hash, Name, NodeId, RingName, Seat, Version};
+use sup::base::{FileName, GroupId, Hash, Name, NodeId, RingName, Seat, TokenId, Version};
 use sup::net::{KeyId, RingKey};
 use sup_fuzz::reads_back;
 
@@ -51,6 +51,7 @@ fuzz_target!(|input: &[u8]| {
         31 => drop(reads_back::<shape::KeyShown>(rest)),
         32 => drop(reads_back::<shape::Recovery>(rest)),
         33 => drop(reads_back::<shape::HealthReport>(rest)),
+        34 => drop(reads_back::<shape::TokenRequest>(rest)),
         _ => parts(rest),
     }
 });
@@ -64,6 +65,7 @@ fn parts(text: &[u8]) {
     prints_back::<Version>(text);
     prints_back::<RingName>(text);
     prints_back::<Seat>(text);
+    prints_back::<TokenId>(text);
     prints_back::<shape::Target>(text);
     // Of these, capital letters are taken, too.
     let text = text.to_lowercase();

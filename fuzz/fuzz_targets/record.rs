@@ -13,7 +13,7 @@ use sup::base::limits::RECORD_KEY_BYTES;
 use sup::base::{NodeId, Now};
 use sup::records::value::{
     self, ConfigRevision, CouncilFacts, Departure, Desired, DesiredOptions, DesiredRelease, FileRevision, MemberStatus,
-    NodeFacts, Order, Rollout, SeatHolder,
+    NodeFacts, Order, Rollout, SeatHolder, TokenRecord,
 };
 use sup::records::{Class, Key, Kind, Record, Records, RecordsConfig, RecordsDatagram, Stamp};
 use sup_fuzz::ring;
@@ -37,6 +37,7 @@ fuzz_target!(|input: &[u8]| {
         10 => read::<SeatHolder>(rest),
         11 => read::<CouncilFacts>(rest),
         12 => key(rest),
+        14 => read::<TokenRecord>(rest),
         _ => merge(rest),
     }
 });
@@ -82,6 +83,7 @@ fn check(key: &Key) {
         Kind::Rollout(group) => Key::rollout(&group),
         Kind::Seat(group, seat) => Key::seat(&group, &seat),
         Kind::Council(group) => Key::council(&group),
+        Kind::Token(id) => Key::token(id),
         Kind::Unknown => return,
     };
     assert_eq!(*key, same, "two keys for one thing");
