@@ -175,8 +175,14 @@ fn bearer(token: &Token) -> Answer<HeaderValue> {
 
 /// The two sides do not trust each other, or do not both speak TLS.
 fn no_handshake(way: &Way, error: &io::Error) -> Problem {
-    Problem::new(ProblemKind::Unreachable, format!("{way} cannot be spoken to by TLS: {error}"))
-        .next("name the authority of its certificate by --tls-ca FILE, and look whether it listens with TLS: its log")
+    // What `openssl req -x509` makes unless it is told otherwise.
+    let next = if error.to_string().contains("CaUsedAsEndEntity") {
+        "its certificate is that of an authority, which no server may use itself: make one with \
+         -addext basicConstraints=critical,CA:FALSE"
+    } else {
+        "name the authority of its certificate by --tls-ca FILE, and look whether it listens with TLS: its log"
+    };
+    Problem::new(ProblemKind::Unreachable, format!("{way} cannot be spoken to by TLS: {error}")).next(next)
 }
 
 async fn converse<C, B>(way: &Way, connection: C, request: Request<B>) -> Answer<Response<Incoming>>
