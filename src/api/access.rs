@@ -152,13 +152,23 @@ pub fn need(method: &Method, path: Option<&str>) -> Need {
     row.map_or(ADMIN, |(_, _, need)| *need)
 }
 
+/// The methods of a path that the router matched, if this is none of them: for the answer that it is the wrong one.
+#[must_use]
+pub fn others(method: &Method, path: Option<&str>) -> Option<Vec<&'static str>> {
+    let verb = Verb::of(method);
+    let known: Vec<Verb> =
+        TABLE.iter().filter(|(_, template, _)| Some(*template) == path).map(|(known, ..)| *known).collect();
+    let is_wrong = !known.is_empty() && !known.iter().any(|known| Some(*known) == verb);
+    is_wrong.then(|| known.into_iter().map(Verb::as_str).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use axum::http::Method;
 
-    use super::{ADMIN, Need, READ, TABLE, Verb, need};
+    use super::{ADMIN, Need, READ, TABLE, Verb, need, others};
 
     #[test]
     fn no_row_is_there_twice_and_each_is_found() {
@@ -176,6 +186,21 @@ mod tests {
         assert_eq!(need(&Method::GET, Some("/v1/new")), ADMIN);
         assert_eq!(need(&Method::HEAD, Some("/v1/node")), READ);
         assert_eq!(need(&Method::GET, None), READ, "nobody learns which paths there are without being known");
+    }
+
+    #[test]
+    fn a_method_is_wrong_where_the_path_is_known_by_others_only() {
+        let files = Some("/v1/groups/{group}/files/{name}");
+        assert_eq!(others(&Method::PATCH, files), Some(vec!["PUT", "DELETE"]));
+        assert_eq!(others(&Method::DELETE, Some("/v1/node")), Some(vec!["GET"]));
+        for (method, path) in [
+            (Method::DELETE, files),
+            (Method::HEAD, Some("/v1/node")),
+            (Method::GET, Some("/v1/new")),
+            (Method::GET, None),
+        ] {
+            assert_eq!(others(&method, path), None, "{method} {path:?}");
+        }
     }
 
     #[test]

@@ -193,8 +193,16 @@ where
 {
     let path = request.uri().path().to_owned();
     let broken = |error: hyper::Error| {
-        Problem::new(ProblemKind::Unreachable, format!("{way} broke off during {path}: {error}"))
-            .next("look whether the supervisor still runs: sup status")
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        let colon = if cause.is_empty() { "" } else { ": " };
+        // What a server has against a client's certificate it says when the handshake is over for the client.
+        let next = if cause.contains("alert") {
+            "the supervisor takes certificates by its --tls-client-ca only; a token needs none: leave out --tls-client-cert"
+        } else {
+            "look whether the supervisor still runs: sup status"
+        };
+        Problem::new(ProblemKind::Unreachable, format!("{way} broke off during {path}: {error}{colon}{cause}"))
+            .next(next)
     };
     let (mut sender, connection) = http1::handshake(TokioIo::new(connection)).await.map_err(broken)?;
     // Drives the connection until the answer's body is read or dropped; what goes wrong shows there.

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{ALLOW, AUTHORIZATION};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::refusals::{Refusals, Refused};
-use crate::api::access::{Need, need};
+use crate::api::access::{Need, need, others};
 use crate::api::token::{TOKEN_BYTES, Token};
 use crate::api::{Backend, Problem, ProblemKind};
 use crate::base::Role;
@@ -115,19 +115,22 @@ pub(super) async fn admit<B: Backend>(
     next: Next,
 ) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let needed = need(request.method(), path.as_deref());
+    // Who may look at anything may learn that a path is used otherwise; nothing is tried.
+    let others = others(request.method(), path.as_deref());
+    let needed = if others.is_some() { Need::Role(Role::Read) } else { need(request.method(), path.as_deref()) };
     // A connection that was accepted has one.
     let caller = request.extensions().get().copied().unwrap_or(Caller::Local { uid: None });
     let decided = grant(&admission, &backend, caller, request.headers(), needed);
     let Ok(decided) = tokio::time::timeout(patience, decided).await else {
         return Problem::new(ProblemKind::Timeout, "the token could not be looked up in time").into_response();
     };
-    match decided {
-        Ok(granted) => {
+    match (decided, others) {
+        (Ok(_), Some(others)) => wrong_method(&request, &others),
+        (Ok(granted), None) => {
             request.extensions_mut().insert(granted);
             next.run(request).await
         }
-        Err((why, problem)) => {
+        (Err((why, problem)), _) => {
             // The pattern, not the path: what was typed may be long, and anything.
             admission.refusals.note(why, &caller.to_string(), path.as_deref().unwrap_or("unknown"));
             problem.into_response()
@@ -188,6 +191,11 @@ fn presented(headers: &HeaderMap) -> Option<Result<Token, Problem>> {
         let detail = "what the request presents in Authorization is no token of sup";
         Problem::new(ProblemKind::Unauthorized, detail).next("send Authorization: Bearer sup_...")
     }))
+}
+
+fn wrong_method(request: &Request, others: &[&str]) -> Response {
+    let detail = format!("{} does not take {}", request.uri().path(), request.method());
+    ([(ALLOW, others.join(", "))], Problem::new(ProblemKind::WrongMethod, detail)).into_response()
 }
 
 fn other_user(caller: Caller) -> Problem {
