@@ -363,6 +363,13 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_number_of_a_config_is_the_same_on_every_node(number in proptest::num::f64::NORMAL) {
+            let exports = [("threshold".to_owned(), serde_json::json!(number))].into();
+            let status = MemberStatus { exports, ..Default::default() };
+            prop_assert_eq!(decode(&record(encode(&status).unwrap())).unwrap(), Some(status));
+        }
+
+        #[test]
         fn no_garbage_makes_a_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let record = record(bytes);
             // Most of it is an error, some is not; both are fine.
