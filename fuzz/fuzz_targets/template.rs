@@ -72,6 +72,10 @@ fn value(text: &str) {
     });
     let value = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
     let context = json!({"value": {"text": value}});
+    // What is rendered comes from TOML, whose integers are signed.
+    if toml::Value::try_from(&context["value"]).is_err() {
+        return;
+    }
     let Ok(files) = templates.render_all(&context) else { return };
     for file in files {
         let rendered = String::from_utf8(file.bytes).expect("it is text");
