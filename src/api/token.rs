@@ -5,8 +5,7 @@
 //! a supervisor busy. What nodes keep and tell each other is that hash, and it is compared in constant time.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -51,10 +50,9 @@ impl Token {
     /// # Errors
     /// There is none.
     pub fn draw() -> io::Result<Self> {
-        let mut urandom = File::open("/dev/urandom")?;
         let (mut id, mut secret) = ([0; 6], Zeroizing::new([0; 32]));
-        urandom.read_exact(&mut id)?;
-        urandom.read_exact(secret.as_mut_slice())?;
+        getrandom::fill(&mut id)?;
+        getrandom::fill(secret.as_mut_slice())?;
         Ok(Self { id: TokenId::from_bytes(id), secret })
     }
 

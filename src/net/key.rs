@@ -1,8 +1,7 @@
 //! Keys of the ring, and which of them a node has.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -52,7 +51,7 @@ impl RingKey {
     /// There is none.
     pub fn draw() -> io::Result<Self> {
         let mut key = Zeroizing::new([0; 32]);
-        File::open("/dev/urandom")?.read_exact(key.as_mut_slice())?;
+        getrandom::fill(key.as_mut_slice())?;
         Ok(Self(key))
     }
 

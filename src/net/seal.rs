@@ -1,7 +1,6 @@
 //! Sealing datagrams: XChaCha20-Poly1305, with a nonce that is never drawn twice.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chacha20poly1305::{AeadInPlace as _, Tag, XNonce};
@@ -57,7 +56,7 @@ impl Nonces {
     /// Those of a new session.
     pub(super) fn draw() -> io::Result<Self> {
         let mut session = [0; 16];
-        File::open("/dev/urandom")?.read_exact(&mut session)?;
+        getrandom::fill(&mut session)?;
         Ok(Self { session: Session(session), next: AtomicU64::new(1) })
     }
 

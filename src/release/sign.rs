@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -55,7 +55,7 @@ pub enum KeyError {
         source: io::Error,
     },
     /// The system has no randomness to give.
-    #[error("cannot draw a key from /dev/urandom")]
+    #[error("cannot draw a key: the system gives no random bytes")]
     Draw(#[source] io::Error),
     /// The file has no such key.
     #[error("{} has no {expected}", path.display())]
@@ -79,7 +79,7 @@ impl SecretKey {
     /// There is none.
     pub fn draw() -> Result<Self, KeyError> {
         let mut seed = [0; 32];
-        File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut seed)).map_err(KeyError::Draw)?;
+        getrandom::fill(&mut seed).map_err(|error| KeyError::Draw(error.into()))?;
         Ok(Self(SigningKey::from_bytes(&seed)))
     }
 

@@ -23,6 +23,9 @@ pub enum StoreError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The system has no randomness to give.
+    #[error("cannot draw a node id: the system gives no random bytes")]
+    Draw(#[source] std::io::Error),
     /// The state could not be read or written, for a reason that is not damage (a full disk, mostly). What was
     /// acknowledged before is kept; of the batch all may be stored, or nothing. A retry helps once the cause is gone.
     #[error("cannot {what} the state in {}: check that the disk has room and is not failing", path.display())]

@@ -13,6 +13,7 @@ use super::node_id;
 use super::state::{Medium, State, Unreadable};
 use crate::base::NodeId;
 use crate::records::{Restored, Write};
+use crate::whole;
 
 /// The state's file name.
 const STATE: &str = "state.redb";
@@ -100,14 +101,7 @@ impl Store {
         };
         let now = node_id::draw()?;
         make_state(dir, &medium, now)?;
-        let state = match State::load(&path, medium) {
-            Ok((state, _)) => state,
-            Err(Unreadable::Failed(error)) => return Err(error),
-            Err(Unreadable::Damaged(why)) => {
-                let source = redb::Error::Corrupted(why).into();
-                return Err(StoreError::State { what: "make", path, source });
-            }
-        };
+        let state = State::load_made(&path, medium)?;
         let (store, mut loaded) = Self::go_on(dir, lock, state, Stored { node_id: Some(now), ..Stored::default() })?;
         loaded.lost = how.map(|how| Lost { how, before: known_id, now });
         Ok((store, loaded))
@@ -167,16 +161,8 @@ fn move_aside(dir: &Path, why: String) -> Result<LostHow, StoreError> {
 /// would be taken for one that was lost.
 fn make_state(dir: &Path, medium: &Medium, node_id: NodeId) -> Result<(), StoreError> {
     let (new, path) = (dir.join(NEW), dir.join(STATE));
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("remove", &new)(error)),
-        Ok(()) | Err(_) => {}
-    }
-    let (mut state, _) = State::load(&new, medium.clone()).map_err(|unreadable| match unreadable {
-        Unreadable::Failed(error) => error,
-        Unreadable::Damaged(why) => {
-            StoreError::State { what: "make", path: new.clone(), source: redb::Error::Corrupted(why).into() }
-        }
-    })?;
+    whole::remove(&new).map_err(io_error("remove", &new))?;
+    let mut state = State::load_made(&new, medium.clone())?;
     state.transact(|transaction| content::identify(transaction, node_id, 0))?;
     state.close()?;
     let renamed = fs::rename(&new, &path).and_then(|()| File::open(dir)?.sync_all());

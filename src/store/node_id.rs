@@ -1,7 +1,6 @@
 //! The node's id in a file of its own: it survives the loss of the state, and a person can read it.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::Path;
 
 use super::error::StoreError;
@@ -18,10 +17,8 @@ pub(super) fn read(dir: &Path) -> Option<NodeId> {
 
 /// A new id, from the system's randomness: drawn once in a node's life.
 pub(super) fn draw() -> Result<NodeId, StoreError> {
-    let source = Path::new("/dev/urandom");
     let mut bits = [0; 16];
-    let read = File::open(source).and_then(|mut file| file.read_exact(&mut bits));
-    read.map_err(|error| StoreError::Io { what: "draw a node id from", path: source.to_owned(), source: error })?;
+    getrandom::fill(&mut bits).map_err(|error| StoreError::Draw(error.into()))?;
     Ok(NodeId::from_u128(u128::from_be_bytes(bits)))
 }
 

@@ -119,6 +119,18 @@ impl State {
         }
     }
 
+    /// Opens a database that is being made here. Damage in it is no loss: nothing was ever stored there.
+    pub(super) fn load_made(path: &Path, medium: Medium) -> Result<Self, StoreError> {
+        match Self::load(path, medium) {
+            Ok((state, _)) => Ok(state),
+            Err(Unreadable::Failed(error)) => Err(error),
+            Err(Unreadable::Damaged(why)) => {
+                let source = redb::Error::Corrupted(why).into();
+                Err(StoreError::State { what: "make", path: path.to_owned(), source })
+            }
+        }
+    }
+
     /// Makes a change as a whole, or nothing of it; it is on disk when this returns.
     ///
     /// # Errors

@@ -54,7 +54,7 @@ pub enum KeysError {
     )]
     NoKey,
     /// The system has no randomness to give.
-    #[error("cannot read /dev/urandom")]
+    #[error("the system gives no random bytes")]
     Random(#[source] std::io::Error),
 }
 

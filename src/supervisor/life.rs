@@ -5,7 +5,7 @@
 //! leave, be there a moment longer for those who still ask, and close.
 
 use std::fs::DirBuilder;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -225,7 +225,7 @@ fn start_ring(
         has_peers: !settings.peers.is_empty(),
         join_timeout: settings.join_timeout,
         max_clock_skew: settings.max_clock_skew,
-        seed: seed().map_err(|source| RunError::System { what: "read /dev/urandom", source })?,
+        seed: getrandom::u64().map_err(|error| RunError::System { what: "draw a seed", source: error.into() })?,
     };
     let restored = Restored {
         away,
@@ -252,12 +252,6 @@ fn sources(ring: RingHandle) -> Sources {
             alive.await.unwrap_or_default()
         })
     })
-}
-
-fn seed() -> io::Result<u64> {
-    let mut seed = [0; 8];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut seed)?;
-    Ok(u64::from_ne_bytes(seed))
 }
 
 fn tell_loss(feed: &Feed, lost: &Lost) {
