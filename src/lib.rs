@@ -25,6 +25,7 @@
 //! | [`supervisor`] | wires all of it |
 //! | [`api`], [`cli`] | how programs and people reach a supervisor |
 //! | [`demo`] | the built-in service that `sup dev` shows |
+//! | `places` | how many may connect, and how many of them from one address |
 //! | [`whole`] | files that are written as a whole or not at all |
 //! | [`rfc3339`] | times as people and programs read them |
 
@@ -40,6 +41,7 @@ pub mod demo;
 pub mod election;
 pub mod net;
 pub mod node;
+mod places;
 pub mod plan;
 pub mod records;
 pub mod release;

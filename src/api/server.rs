@@ -34,6 +34,8 @@ pub use listen::{BindError, SOCKET_PATH_BYTES, bind_unix, serve_tcp, serve_unix}
 pub struct Limits {
     /// Connections at once. One beyond is answered that the supervisor is busy, and closed.
     pub connections: usize,
+    /// How many of them may come from one address of the network: nobody can shut the others out.
+    pub connections_of_one: usize,
     /// From a request's head to its answer's head. A stream, once begun, has no end.
     pub request: Duration,
     /// The same for what hands over something large.
@@ -51,6 +53,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 256,
+            // A proxy in front of many clients is one address.
+            connections_of_one: 128,
             request: Duration::from_secs(30),
             // A gigabyte onto a slow disk.
             upload: Duration::from_secs(600),

@@ -1,7 +1,6 @@
 //! Gives others what is here: of whole blobs, and of those that are being fetched.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +15,7 @@ use super::store::BlobStore;
 use super::wire::{self, Answer, Request};
 use crate::base::Hash;
 use crate::net::{FrameError, Frames, Heard, Opened};
+use crate::places::{Place, Places};
 
 /// How many streams are served at once. Most of them wait for news.
 const STREAMS_MAX: usize = 128;
@@ -44,7 +44,7 @@ pub(super) struct Server {
     wants: Arc<Wants>,
     counters: Arc<BlobCounters>,
     uploads: Semaphore,
-    peers: Mutex<BTreeMap<IpAddr, usize>>,
+    places: Arc<Places>,
     /// What was sent of each blob, chunk by chunk.
     sent: Mutex<BTreeMap<Hash, Vec<Sent>>>,
     /// Where the search for the chunk that was sent least often begins.
@@ -71,20 +71,14 @@ impl Sent {
 /// One served stream. Dropping it frees its place.
 struct Visit {
     server: Arc<Server>,
-    peer: IpAddr,
+    place: Option<Place>,
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        let mut peers = self.server.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = peers.get_mut(&self.peer) {
-            *own -= 1;
-            if *own == 0 {
-                peers.remove(&self.peer);
-            }
-        }
+        drop(self.place.take());
         // Memory for uploads is kept while somebody may want one.
-        if peers.is_empty() {
+        if self.server.places.are_free() {
             self.server.spare.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }
@@ -103,7 +97,7 @@ impl Server {
             wants,
             counters,
             uploads: Semaphore::new(UPLOADS_MAX),
-            peers: Mutex::default(),
+            places: Places::new(STREAMS_MAX, STREAMS_PER_PEER_MAX),
             sent: Mutex::default(),
             turn: AtomicUsize::new(0),
             spare: Mutex::default(),
@@ -113,9 +107,9 @@ impl Server {
     /// Serves the streams that come, until no more can.
     pub(super) async fn run(self: Arc<Self>, mut streams: mpsc::Receiver<Opened>) {
         while let Some(opened) = streams.recv().await {
-            let peer = opened.peer().ip();
             // Over the limit, it is closed at once: the peer sees an end, and asks another.
-            let Some(visit) = self.enter(peer) else { continue };
+            let Some(place) = self.places.take(opened.peer().ip()) else { continue };
+            let visit = Visit { server: Arc::clone(&self), place: Some(place) };
             tokio::spawn(async move {
                 if let Ok(frames) = opened.take_up() {
                     // It broke off, or spoke nonsense: either way it is over, and the peer will know.
@@ -123,17 +117,6 @@ impl Server {
                 }
             });
         }
-    }
-
-    fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Visit> {
-        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        let total: usize = peers.values().sum();
-        let own = peers.get(&peer).copied().unwrap_or_default();
-        if total >= STREAMS_MAX || own >= STREAMS_PER_PEER_MAX {
-            return None;
-        }
-        peers.insert(peer, own + 1);
-        Some(Visit { server: Arc::clone(self), peer })
     }
 
     async fn serve(&self, mut frames: Frames) -> Result<(), FrameError> {

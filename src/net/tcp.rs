@@ -6,10 +6,9 @@
 //! large records). One for blobs stays open for as long as there is something to fetch: it is handed on, and does not
 //! count as one of those. And probes only connect.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +25,7 @@ use super::hello::{With, greet, welcome};
 use super::key::KeyId;
 use super::stranger::Side;
 use super::udp::reason;
+use crate::places::Places;
 use crate::ring::{ProbeOutcome, StreamError};
 
 /// How long a stream may take, from connect to the last byte. A page of records takes milliseconds; a peer that needs
@@ -74,41 +74,6 @@ pub struct Inbound {
     pub reply: oneshot::Sender<Bytes>,
 }
 
-/// How many streams of whom are being served.
-#[derive(Debug, Default)]
-struct Load(Mutex<BTreeMap<IpAddr, usize>>);
-
-/// One served stream. Dropping it frees its place.
-struct Place {
-    load: Arc<Load>,
-    peer: IpAddr,
-}
-
-impl Load {
-    fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
-        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let total: usize = streams.values().sum();
-        let own = streams.get(&peer).copied().unwrap_or_default();
-        if total >= STREAMS_MAX || own >= STREAMS_PER_PEER_MAX {
-            return None;
-        }
-        streams.insert(peer, own + 1);
-        Some(Place { load: Arc::clone(self), peer })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut streams = self.load.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = streams.get_mut(&self.peer) {
-            *own -= 1;
-            if *own == 0 {
-                streams.remove(&self.peer);
-            }
-        }
-    }
-}
-
 /// Where inbound streams go.
 #[derive(Debug, Clone)]
 pub struct Receivers {
@@ -130,7 +95,7 @@ struct Service {
 
 /// Serves inbound streams until nobody receives requests any more.
 pub async fn accept(listener: TcpListener, receivers: Receivers, gate: Arc<Gate>, counters: Arc<Counters>) {
-    let load = Arc::new(Load::default());
+    let places = Places::new(STREAMS_MAX, STREAMS_PER_PEER_MAX);
     let service = Service { receivers, gate, counters };
     loop {
         let accepted = tokio::select! {
@@ -142,7 +107,7 @@ pub async fn accept(listener: TcpListener, receivers: Receivers, gate: Arc<Gate>
             continue;
         };
         // Over the limit, the connection is closed at once: the peer sees an end, and asks another.
-        let Some(place) = load.take(from.ip()) else {
+        let Some(place) = places.take(from.ip()) else {
             service.counters.dropped(Dropped::Busy);
             continue;
         };

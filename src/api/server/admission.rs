@@ -1,7 +1,7 @@
 //! Who asks, and whether that suffices.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +79,14 @@ impl fmt::Display for Caller {
 }
 
 impl Caller {
+    /// The address. Whoever comes by the local socket is one peer, on this machine.
+    pub(super) fn ip(self) -> IpAddr {
+        match self {
+            Self::Local { .. } => Ipv4Addr::LOCALHOST.into(),
+            Self::Network { from, .. } => from.ip(),
+        }
+    }
+
     /// What the caller may do, whoever it says it is.
     fn standing(self, openness: Openness) -> Option<Role> {
         match self {

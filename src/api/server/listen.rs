@@ -25,6 +25,7 @@ use super::admission::{Admission, Caller, Certificate};
 use super::{Limits, routes};
 use crate::api::Backend;
 use crate::api::tls::ServerTls;
+use crate::places::Places;
 
 /// Longest path of a unix socket, in bytes: what Linux takes, less the closing zero.
 pub const SOCKET_PATH_BYTES: usize = 107;
@@ -102,7 +103,8 @@ fn clear(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Serves the local socket, for root and this process's own user, until `stop` is cancelled and the open connections have ended, or their grace has.
+/// Serves the local socket, for root and this process's own user, until `stop` is cancelled and the open connections have
+/// ended, or their grace has.
 pub async fn serve_unix<B: Backend>(
     listener: UnixListener,
     backend: B,
@@ -139,12 +141,20 @@ pub async fn serve_tcp<B: Backend>(
 trait Listener: Sync {
     type Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
+    /// How many connections one peer may have.
+    fn share(limits: Limits) -> usize;
+
     /// The next connection, and who is at its other end.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Connection, Caller)>> + Send;
 }
 
 impl Listener for UnixListener {
     type Connection = UnixStream;
+
+    /// All: who may connect here at all is trusted.
+    fn share(limits: Limits) -> usize {
+        limits.connections
+    }
 
     async fn accept(&self) -> io::Result<(UnixStream, Caller)> {
         let (connection, _) = Self::accept(self).await?;
@@ -156,6 +166,10 @@ impl Listener for UnixListener {
 
 impl Listener for TcpListener {
     type Connection = tokio::net::TcpStream;
+
+    fn share(limits: Limits) -> usize {
+        limits.connections_of_one
+    }
 
     async fn accept(&self) -> io::Result<(tokio::net::TcpStream, Caller)> {
         let (connection, from) = Self::accept(self).await?;
@@ -172,7 +186,7 @@ async fn serve<L: Listener>(
     limits: Limits,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits.connections, L::share(limits));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let mut connections = JoinSet::new();
     loop {
@@ -192,7 +206,7 @@ async fn serve<L: Listener>(
         };
         let stop = stop.clone();
         let tls = tls.map(|tls| tls.config());
-        if let Ok(place) = places.clone().try_acquire_owned() {
+        if let Some(place) = places.take(caller.ip()) {
             let router = router.clone();
             connections.spawn(async move {
                 meet(connection, caller, tls, router, limits, stop).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 mod access;
@@ -285,6 +285,31 @@ async fn connections_are_taken_at_their_limit_and_told_one_beyond() {
         }
     };
     tokio::time::timeout(PATIENCE, free).await.expect("the place of an ended connection stays taken");
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_the_connections_of_all_others() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let limits = Limits { connections_of_one: 1, ..Limits::default() };
+    let serving = serve_tcp(listener, None, Fake::new(), limits, Admission::new(Openness::Guarded), stop.clone());
+    let task = tokio::spawn(serving);
+    let ask = async |from: &str| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        let connection = socket.connect(address).await.unwrap();
+        talk(connection, &format!("GET /v1/node HTTP/1.1\r\nhost: {address}"), b"").await
+    };
+    let mut hog = TcpStream::connect(address).await.unwrap();
+    hog.write_all(format!("GET /v1/node HTTP/1.1\r\nhost: {address}\r\n\r\n").as_bytes()).await.unwrap();
+    // Its place is taken once it is answered.
+    tokio::time::timeout(PATIENCE, hog.read_exact(&mut [0; 12])).await.unwrap().unwrap();
+    let beyond = ask("127.0.0.1").await;
+    assert_eq!((beyond.status, beyond.problem().as_str()), (503, "busy"));
+    assert_eq!(ask("127.0.0.2").await.status, 200, "another one is shut out");
+    stop.cancel();
+    task.await.unwrap();
 }
 
 #[tokio::test]
