@@ -28,20 +28,11 @@ fuzz_target!(|input: &[u8]| {
 fn plan() -> &'static Plan {
     static PLAN: OnceLock<Plan> = OnceLock::new();
     PLAN.get_or_init(|| {
-        let dir = tempfile::tempdir().expect("a directory");
-        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("a file");
-        write("plan.toml", "name = \"x\"\nversion = \"1\"\nservice.run = \"x\"\n");
-        write(
-            "default.toml",
-            "port = 6379\nratio = 0.5\nname = 'x'\non = true\nlist = ['a']\nmixed = [1, 'a']\nempty = []\nfree = {}\n\
-             [server]\nhost = 'h'\nmax-clients = 5\n",
-        );
-        write(
-            "config.schema.json",
-            r#"{"properties": {"port": {"type": "integer", "minimum": 1, "maximum": 65535},
-                "name": {"type": ["string", "integer"], "pattern": "^[a-z]+$"}, "extra": {"type": "string"}}}"#,
-        );
-        Plan::load(dir.path()).expect("a plan")
+        let defaults = "port = 6379\nratio = 0.5\nname = 'x'\non = true\nlist = ['a']\nmixed = [1, 'a']\nempty = []\n\
+                        free = {}\n[server]\nhost = 'h'\nmax-clients = 5\n";
+        let schema = r#"{"properties": {"port": {"type": "integer", "minimum": 1, "maximum": 65535},
+            "name": {"type": ["string", "integer"], "pattern": "^[a-z]+$"}, "extra": {"type": "string"}}}"#;
+        sup_fuzz::plan(&[("default.toml", defaults), ("config.schema.json", schema)])
     })
 }
 

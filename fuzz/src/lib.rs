@@ -9,6 +9,16 @@ pub use script::Script;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sup::plan::Plan;
+
+/// A plan called `x`, with these files beside its `plan.toml`.
+pub fn plan(files: &[(&str, &str)]) -> Plan {
+    let dir = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("a file");
+    write("plan.toml", "name = \"x\"\nversion = \"1\"\nservice.run = \"x\"\n");
+    files.iter().for_each(|(name, text)| write(name, text));
+    Plan::load(dir.path()).expect("a plan")
+}
 
 /// What is read as a `T` can be written and read again, and is the same then.
 pub fn reads_back<T: Serialize + DeserializeOwned>(json: &[u8]) -> Option<T> {

@@ -80,13 +80,15 @@ fn texts_are_concatenated_joined_and_replaced() {
 
 #[test]
 fn a_wrong_argument_is_an_error_that_names_the_helper() {
-    let context = json!({"n": 5});
+    let context = json!({"n": 5, "none": {"a": null}, "large": {"a": u64::MAX}});
     for (template, expected) in [
         ("{{toUppercase n}}", "`toUppercase` wants a text as its argument 1"),
         ("{{strReplace \"a\" \"b\"}}", "`strReplace` wants a text as its argument 3"),
         ("{{strJoin n \",\"}}", "`strJoin` wants a list as its argument 1"),
         ("{{pkgPathFor \"redis\"}}", "`pkgPathFor` wants ORIGIN/NAME"),
         ("{{toToml n}}", "`toToml` cannot write this value"),
+        ("{{toToml none}}", "`toToml` cannot write this value"),
+        ("{{toToml large}}", "`toToml` cannot write this value"),
     ] {
         let error = render(template, &context).unwrap_err();
         assert!(error.contains(expected), "{template}: {error}");

@@ -16,7 +16,8 @@ pub fn json(
     Ok(())
 }
 
-/// The value, a table, as TOML.
+/// The value, a table, as TOML. What TOML does not have (nothing, an integer beyond 64 bits with a sign) is an error: a
+/// file with it could be written, and not be read.
 pub fn toml(
     helper: &Helper<'_>,
     _: &Handlebars<'_>,
@@ -25,7 +26,10 @@ pub fn toml(
     out: &mut dyn Output,
 ) -> HelperResult {
     let value = argument(helper, 0)?;
-    let text = toml::to_string(value).map_err(|reason| error(format!("`toToml` cannot write this value: {reason}")))?;
+    let told = |reason| error(format!("`toToml` cannot write this value: {reason}"));
+    // The writer is less strict than TOML is; and the order of the keys is the value's own only if it is written as is.
+    toml::Value::try_from(value).map_err(told)?;
+    let text = toml::to_string(value).map_err(told)?;
     out.write(&text)?;
     Ok(())
 }
