@@ -251,18 +251,7 @@ async fn is_rendered(client: &Client, group: &GroupId, revision: &str) -> Result
     }
     let members = view.members.unwrap_or_default();
     let running: Vec<_> = members.iter().filter(|member| runs(member)).collect();
-    let left = running.iter().filter(|member| member.config_revision.as_deref() != Some(revision));
-    match left.clone().next() {
-        None => Ok(Progress::Done(running.len())),
-        Some(first) => {
-            let colon = if first.why.is_empty() { "" } else { ": " };
-            let (count, all) = (left.count(), running.len());
-            Ok(Progress::Missing(format!(
-                "{count} of {all} members do not have it yet, {}{colon}{}",
-                first.address, first.why
-            )))
-        }
-    }
+    Ok(Progress::of(&running, |member| member.config_revision.as_deref() == Some(revision)))
 }
 
 /// Whether a member is expected to render: others do when they start.

@@ -145,18 +145,7 @@ async fn are_in_place(client: &Client, group: &GroupId) -> Result<Progress<usize
         Err(problem) => return Err(problem),
     };
     let there: Vec<_> = members.iter().filter(|member| member.node_state == MemberState::Alive).collect();
-    let left: Vec<_> = there.iter().filter(|member| member.files_revision != wanted).collect();
-    Ok(match left.first() {
-        None => Progress::Done(there.len()),
-        Some(first) => {
-            let colon = if first.why.is_empty() { "" } else { ": " };
-            let (count, all) = (left.len(), there.len());
-            Progress::Missing(format!(
-                "{count} of {all} members do not have it yet, {}{colon}{}",
-                first.address, first.why
-            ))
-        }
-    })
+    Ok(Progress::of(&there, |member| member.files_revision == wanted))
 }
 
 /// The name that a file has where it is.

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::out::{Out, Reader};
 use crate::api::client::{Client, Events};
+use crate::api::shape::GroupMember;
 use crate::api::{Problem, ProblemKind};
 use crate::base::GroupId;
 
@@ -36,6 +37,22 @@ pub(super) enum Progress<T> {
     Done(T),
     /// It is not; what is missing.
     Missing(String),
+}
+
+impl Progress<usize> {
+    /// Whether all of these members have it, by `has`; who does not, and why not, as the first of them says.
+    pub(super) fn of(members: &[&GroupMember], has: impl Fn(&GroupMember) -> bool) -> Self {
+        let left: Vec<_> = members.iter().filter(|member| !has(member)).collect();
+        match left.first() {
+            None => Self::Done(members.len()),
+            Some(first) => {
+                let colon = if first.why.is_empty() { "" } else { ": " };
+                let (count, all) = (left.len(), members.len());
+                let (address, why) = (&first.address, &first.why);
+                Self::Missing(format!("{count} of {all} members do not have it yet, {address}{colon}{why}"))
+            }
+        }
+    }
 }
 
 /// A view of the changes from its opening on. It is opened before a change is asked for, so that none is missed.
