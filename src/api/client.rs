@@ -1,7 +1,8 @@
 //! Asks a supervisor: typed calls over its local socket, or over TCP.
 //!
 //! Every call is one connection: a command makes a handful of them, and a supervisor that restarts between two of them
-//! does not matter. `endpoint` knows where a supervisor is, `transport` knows HTTP, `lines` the answers without an end, this file the calls.
+//! does not matter. `endpoint` knows where a supervisor is, `transport` knows HTTP, `lines` the answers without an end,
+//! this file the calls.
 
 mod endpoint;
 mod lines;

@@ -16,11 +16,10 @@ const REVISION_CHARS: usize = 64;
 /// What a record is about: a path whose first segment is the class, which says who may write it and how two
 /// versions are ordered. Cheap to clone.
 ///
-/// `owned/NODE/node`, `owned/NODE/service/GROUP`, `shared/config/GROUP/REVISION`,
-/// `shared/file/GROUP/NAME/REVISION`, `shared/desired/GROUP`, `shared/options/GROUP`,
-/// `shared/release/GROUP`, `shared/order/GROUP`, `shared/departed/NODE`, `shared/token/ID`, `fenced/seat/GROUP/SEAT`, `fenced/council/GROUP`,
-/// `fenced/rollout/GROUP`. A key of a kind that this version does not know is carried along,
-/// so that a ring may run two versions of `sup` at once.
+/// `owned/NODE/node`, `owned/NODE/service/GROUP`, `shared/config/GROUP/REVISION`, `shared/file/GROUP/NAME/REVISION`,
+/// `shared/desired/GROUP`, `shared/options/GROUP`, `shared/release/GROUP`, `shared/order/GROUP`, `shared/departed/NODE`,
+/// `shared/token/ID`, `fenced/seat/GROUP/SEAT`, `fenced/council/GROUP`, `fenced/rollout/GROUP`. A key of a kind that this
+/// version does not know is carried along, so that a ring may run two versions of `sup` at once.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Arc<str>);
 

@@ -1,8 +1,8 @@
 //! Uploaded files, as they are on this node's disk.
 //!
-//! Each is old or new at any moment, never a part (see [`crate::whole`]). The
-//! directory belongs to the service's user, who may put there what they like: so nothing is followed out of it, and
-//! what was uploaded is written down outside of it, so that only that is ever removed.
+//! Each is old or new at any moment, never a part (see [`crate::whole`]). The directory belongs to the service's user, who
+//! may put there what they like: so nothing is followed out of it, and what was uploaded is written down outside of it,
+//! so that only that is ever removed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};

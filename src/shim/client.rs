@@ -17,8 +17,7 @@ use super::protocol::{Failure, Frame, Report, Request, Response, State, Status, 
 use super::signal::Signal;
 use super::spec::{LaunchSpec, SPEC_BYTES, SpecError, StopSpec};
 use super::{clock, descent};
-use crate::base::TOKEN_ENV;
-use crate::base::{Mono, Wall};
+use crate::base::{Mono, TOKEN_ENV, Wall};
 use crate::net::RING_KEY_ENV;
 
 /// How often a shim that breaks off is asked again, and after how long.

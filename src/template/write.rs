@@ -1,7 +1,8 @@
 //! Files in memory become files on disk.
 //!
-//! Each file is old or new at any moment, never a part (see [`crate::whole`]). What was rendered is written down in `.rendered`, so that a file goes when its template does, and what the
-//! service itself keeps in its config directory stays.
+//! Each file is old or new at any moment, never a part (see [`crate::whole`]). What was rendered is written down in
+//! `.rendered`, so that a file goes when its template does, and what the service itself keeps in its config directory
+//! stays.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};

@@ -10,7 +10,8 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 
 use super::{ALPN, TlsError, authorities, certificates, key, provider};
 
-/// How often the files are looked at. Whoever puts new ones in place has an hour at least.
+/// How often the files are looked at. Certificates are mostly links to links (certbot, Kubernetes), replaced in directories
+/// that a watch of the path does not see; and whoever puts new ones in place has an hour at least.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Where the supervisor's part of TLS is.
