@@ -22,6 +22,8 @@ mod partition;
 mod redis_client;
 #[path = "cluster/rollout.rs"]
 mod rollout;
+#[path = "cluster/sentinel.rs"]
+mod sentinel;
 #[path = "cluster/starved.rs"]
 mod starved;
 #[allow(dead_code, reason = "the tests use the rest of it")]
@@ -59,7 +61,7 @@ type Measurement = fn(usize);
 
 fn main() {
     let args = Args::parse();
-    let measurements: [(&str, Measurement); 11] = [
+    let measurements: [(&str, Measurement); 12] = [
         ("failover-lan", |rounds| failover("lan", rounds, 2200)),
         ("failover-local", |rounds| failover("local", rounds, 1100)),
         ("clean-stop", clean_stop),
@@ -70,6 +72,7 @@ fn main() {
         ("rollout", rollout::measure),
         ("distribution", rollout::measure_distribution),
         ("partition", cuts),
+        ("sentinel", sentinel::measure),
         // A round is a minute.
         ("starved", starved::measure),
     ];

@@ -60,13 +60,18 @@ pub fn free_ip() -> Ipv4Addr {
 }
 
 /// Waits until `ask` has an answer.
-pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    wait_for_within(PATIENCE, what, ask)
+}
+
+/// Waits for what takes longer, or must not.
+pub fn wait_for_within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for: {what}");
+        assert!(began.elapsed() < patience, "waited {patience:?} in vain for: {what}");
         std::thread::park_timeout(PACE);
     }
 }

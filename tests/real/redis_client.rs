@@ -12,7 +12,10 @@ pub struct Redis {
 impl Redis {
     /// Connects to the redis of a node.
     pub fn connect(ip: Ipv4Addr) -> Option<Self> {
-        let address = SocketAddr::from((ip, 6379));
+        Self::connect_to(SocketAddr::from((ip, 6379)))
+    }
+
+    pub fn connect_to(address: SocketAddr) -> Option<Self> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_millis(500)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
         Some(Self { stream: BufReader::new(stream) })
