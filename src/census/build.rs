@@ -71,12 +71,6 @@ fn head(census: &Census, group: &GroupId, before: Option<&GroupView>) -> GroupVi
         election(census, entry, &Seat::Updater, strategy == Strategy::Rolling);
     view.leader = holder(census, entry, &Seat::Leader, view.election);
     view.updater = holder(census, entry, &Seat::Updater, view.update_election);
-    view.config = history::current(&entry.configs).map(|(revision, value)| {
-        // A revision's name has the hash of its text.
-        let same = before.and_then(|view| view.config.as_ref()).filter(|config| config.revision == *revision);
-        let toml = same.map_or_else(|| value.toml.as_str().into(), |config| Arc::clone(&config.toml));
-        ConfigView { revision: revision.clone(), toml }
-    });
     view.files = files(entry);
     view.desired = entry.desired.as_ref().map(|(_, desired)| desired.clone());
     view.options = entry.options;
@@ -85,7 +79,8 @@ fn head(census: &Census, group: &GroupId, before: Option<&GroupView>) -> GroupVi
     view.rollout = entry.rollout.as_ref().map(|(stamp, rollout)| (Term(stamp.term), Arc::clone(rollout)));
     view.asked_parts = asked(entry);
     view.asked = view.asked_parts.newest();
-    view.target = target(&view);
+    view.target = target(entry, &view);
+    view.config = config(entry, &view.target, before);
     view.goal.clone_from(&entry.goal);
     view
 }
@@ -137,11 +132,25 @@ fn files(entry: &GroupEntry) -> BTreeMap<FileName, FileView> {
         .collect()
 }
 
+/// The config in force: that of the target. A rollout may be known before the revision that it goes to: then it is still
+/// the newest that is.
+fn config(entry: &GroupEntry, target: &Target, before: Option<&GroupView>) -> Option<ConfigView> {
+    let revision = target.config.as_ref()?;
+    let (revision, value) = match entry.configs.get_key_value(revision) {
+        Some((revision, (_, value))) => (revision, value),
+        None => history::current(&entry.configs)?,
+    };
+    // A revision's name has the hash of its text.
+    let same = before.and_then(|view| view.config.as_ref()).filter(|config| config.revision == *revision);
+    let toml = same.map_or_else(|| value.toml.as_str().into(), |config| Arc::clone(&config.toml));
+    Some(ConfigView { revision: revision.clone(), toml })
+}
+
 /// What every member is to be in the end. What was asked for by the time of a rollout comes to what that came to.
-fn target(view: &GroupView) -> Target {
+fn target(entry: &GroupEntry, view: &GroupView) -> Target {
     let said = Target {
         release: view.release.as_ref().map(|desired| desired.release.manifest),
-        config: view.config.as_ref().map(|config| config.revision.clone()),
+        config: history::current(&entry.configs).map(|(revision, _)| revision.clone()),
         state: view.desired.as_ref().map(|desired| desired.state).unwrap_or_default(),
     };
     let Some((_, rollout)) = &view.rollout else { return said };

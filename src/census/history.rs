@@ -16,6 +16,8 @@ pub enum Standing {
     Current,
     /// It was in force, and a later one replaced it.
     Replaced,
+    /// It is the newest, and a rollout went back from it: an older one is in force, or none.
+    RolledBack,
     /// Another one was made at the same time, from the same parent, and won.
     Superseded,
 }
@@ -86,6 +88,22 @@ pub(super) fn history<V: Revision>(revisions: &Revisions<V>) -> Vec<Entry<V>> {
         };
     }
     entries
+}
+
+/// Puts right which one is in force where a rollout went back from the newest. None: it went back to how it was before
+/// there was a revision.
+pub(super) fn settle<V>(entries: &mut [Entry<V>], in_force: Option<&str>) {
+    let position = entries.iter().position(|entry| Some(entry.revision.as_str()) == in_force);
+    match position {
+        Some(0) => return,
+        Some(older) => entries[older].standing = Standing::Current,
+        // A rollout may be known here before the revision that it goes to.
+        None if in_force.is_some() => return,
+        None => {}
+    }
+    if let Some(newest) = entries.first_mut() {
+        newest.standing = Standing::RolledBack;
+    }
 }
 
 /// Whether the arrival of `revision` shows a race: two revisions with one parent. Returns (the loser, the winner).

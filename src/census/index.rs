@@ -392,7 +392,10 @@ impl Census {
     /// All revisions of a group's config that are kept, newest first.
     #[must_use]
     pub fn config_history(&self, group: &GroupId) -> Vec<ConfigEntry> {
-        self.groups.get(group).map(|entry| history::history(&entry.configs)).unwrap_or_default()
+        let Some(entry) = self.groups.get(group) else { return Vec::new() };
+        let mut entries = history::history(&entry.configs);
+        history::settle(&mut entries, self.group(group).target.config.as_deref());
+        entries
     }
 
     /// All revisions of a file of a group that are kept, newest first.

@@ -242,6 +242,31 @@ fn a_release_that_was_rolled_back_does_not_come_back_with_the_next_config() {
 }
 
 #[test]
+fn a_config_that_was_rolled_back_is_not_in_force_and_says_so() {
+    let config = |name: Option<&str>| Target { config: name.map(str::to_owned), ..Target::default() };
+    for (status, from, expected) in [
+        (RolloutStatus::Running, Some("1-a"), [Standing::Current, Standing::Replaced]),
+        (RolloutStatus::RolledBack, Some("1-a"), [Standing::RolledBack, Standing::Current]),
+        (RolloutStatus::RolledBack, None, [Standing::RolledBack, Standing::Replaced]),
+        // Which it went back to is not known here: yet, or any more.
+        (RolloutStatus::RolledBack, Some("0-x"), [Standing::Current, Standing::Replaced]),
+    ] {
+        let mut census = two_members();
+        census.apply(&record(Key::config(&group(), "1-a"), 3, &revision(1, None, "a = 1"))).unwrap();
+        census.apply(&record(Key::config(&group(), "2-b"), 5, &revision(2, Some("1-a"), "a = 2"))).unwrap();
+        let asked_parts = AskedParts { config: 5, ..AskedParts::default() };
+        let (from, to) = (config(from), config(Some("2-b")));
+        let rollout = Rollout { id: 1, step: 1, asked: 5, asked_parts, from, to, status, ..Rollout::default() };
+        census.apply(&record(Key::rollout(&group()), 9, &rollout)).unwrap();
+        let standings: Vec<_> = census.config_history(&group()).iter().map(|entry| entry.standing).collect();
+        assert_eq!(standings, expected, "{rollout:?}");
+        let shown = census.group(&group()).config.as_ref().map(|config| config.revision.clone());
+        let current = census.config_history(&group()).into_iter().find(|entry| entry.standing == Standing::Current);
+        assert_eq!(shown, current.map(|entry| entry.revision), "{rollout:?}");
+    }
+}
+
+#[test]
 fn a_part_of_what_is_wanted_that_comes_late_is_not_taken_for_one_that_was_taken_up() {
     let mut census = two_members();
     census.apply(&rollout(RolloutStatus::Done)).unwrap();

@@ -102,7 +102,7 @@ pub struct CouncilView {
     pub change: String,
 }
 
-/// A group's config in force.
+/// A group's config in force: that of its [`target`](GroupView::target).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigView {
     /// The revision's name, `SEQUENCE-HASH`.
@@ -143,7 +143,7 @@ pub struct GroupView {
     pub updater: Option<SeatView>,
     /// The council.
     pub council: Option<CouncilView>,
-    /// The config in force; none if none was ever applied.
+    /// The config in force; none if none was ever applied, or all were rolled back.
     pub config: Option<ConfigView>,
     /// The files in force.
     pub files: BTreeMap<FileName, FileView>,

@@ -147,7 +147,7 @@ pub(super) async fn show(client: &Client, out: &mut Out<'_>, args: &ShowArgs) ->
         // Only the text: what is shown can be applied again.
         Some(_) if config.toml.is_empty() || config.toml.ends_with('\n') => out.raw(&config.toml),
         Some(_) => out.line(&config.toml),
-        None => out.notice(format_args!("no config was applied to {}: the plan's defaults are in force", config.group)),
+        None => out.notice(format_args!("no config of {} is in force: the plan's defaults are", config.group)),
     })?;
     Ok(ExitStatus::Done)
 }
@@ -164,14 +164,9 @@ pub(super) async fn history(client: &Client, out: &mut Out<'_>, group: &GroupId)
         }
         let mut table = Table::new(["REVISION", "STATUS", "APPLIED", "ON", "WHAT"]);
         for revision in &history.revisions {
-            let tone = match revision.status {
-                RevisionStatus::InForce => Tone::Good,
-                RevisionStatus::Superseded => Tone::Uneasy,
-                RevisionStatus::Replaced => Tone::Plain,
-            };
             table.row([
                 revision.revision.as_str().into(),
-                Cell::toned(tone, revision.status.as_str()),
+                standing(revision.status),
                 revision.at.to_string().into(),
                 revision.by.map(crate::base::NodeId::short).unwrap_or_default().into(),
                 revision.action.as_str().into(),
@@ -181,6 +176,16 @@ pub(super) async fn history(client: &Client, out: &mut Out<'_>, group: &GroupId)
         out.next(format_args!("sup config show {group} REV, sup config rollback {group} REV"))
     })?;
     Ok(ExitStatus::Done)
+}
+
+/// What became of a revision, as a table shows it.
+pub(super) fn standing(status: RevisionStatus) -> Cell {
+    let tone = match status {
+        RevisionStatus::InForce => Tone::Good,
+        RevisionStatus::RolledBack | RevisionStatus::Superseded => Tone::Uneasy,
+        RevisionStatus::Replaced => Tone::Plain,
+    };
+    Cell::toned(tone, status.as_str())
 }
 
 /// The wait for a config, begun before it is applied.

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use super::act::did_you_mean;
 use super::args::{FileArgs, Patience, RemoveFileArgs, RollbackFileArgs, UploadArgs};
+use super::config::standing;
 use super::failure::{Failure, Outcome};
-use super::out::{Out, Tone};
+use super::out::Out;
 use super::start::explained;
-use super::table::{Cell, Table};
+use super::table::Table;
 use super::watch::{Progress, Watch};
 use crate::api::client::Client;
-use crate::api::shape::{FileApplied, MemberState, RevisionStatus, RollbackRequest, Target};
+use crate::api::shape::{FileApplied, MemberState, RollbackRequest, Target};
 use crate::api::{ExitStatus, Problem, ProblemKind};
 use crate::base::limits::FILE_BYTES;
 use crate::base::{FileName, GroupId, NodeId};
@@ -65,14 +66,9 @@ pub(super) async fn history(client: &Client, out: &mut Out<'_>, args: &FileArgs)
         let mut table = Table::new(["REVISION", "STATUS", "BYTES", "UPLOADED", "ON", "WHAT"]);
         for file in &history.revisions {
             let revision = &file.revision;
-            let tone = match revision.status {
-                RevisionStatus::InForce => Tone::Good,
-                RevisionStatus::Superseded => Tone::Uneasy,
-                RevisionStatus::Replaced => Tone::Plain,
-            };
             table.row([
                 revision.revision.as_str().into(),
-                Cell::toned(tone, revision.status.as_str()),
+                standing(revision.status),
                 file.bytes.map(|bytes| bytes.to_string()).unwrap_or_default().into(),
                 revision.at.to_string().into(),
                 revision.by.map(NodeId::short).unwrap_or_default().into(),

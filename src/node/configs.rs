@@ -1,7 +1,7 @@
 //! Revisions of configs: apply, roll back, unset. Each is a new record; none is ever changed.
 
 use crate::base::{GroupId, Now};
-use crate::census::ConfigEntry;
+use crate::census::{ConfigEntry, Standing};
 use crate::records::value::ConfigRevision;
 
 use super::revisions::{Back, Subject, name};
@@ -66,7 +66,9 @@ impl Node {
         action: &str,
     ) -> Result<Done, CommandError> {
         let parent = history.first();
+        // What was rolled back can be asked for again.
         if let Some(current) = parent
+            && current.standing == Standing::Current
             && current.value.toml == toml
         {
             return Ok(Done { write: None, revision: Some(current.revision.clone()), changed: false });

@@ -1,7 +1,7 @@
 //! What revisions of configs and of files have in common.
 
 use crate::base::{FileName, GroupId, NodeId, Now};
-use crate::census::{Entry, Revision};
+use crate::census::{Entry, Revision, Standing};
 use crate::records::Key;
 
 use super::{CommandError, Done, Node};
@@ -35,11 +35,14 @@ impl Subject<'_> {
         }
     }
 
-    /// Refuses unless the revision that is expected is in force, if one is.
+    /// Refuses unless the revision that is expected is in force, if one is. Who expects the newest one knows that it was
+    /// rolled back, or was quicker than that.
     pub(super) fn check_expectation<V>(self, history: &[Entry<V>], expect: Option<&str>) -> Result<(), CommandError> {
-        let found = history.first().map_or(NO_REVISION, |entry| entry.revision.as_str());
+        let in_force = history.iter().find(|entry| entry.standing == Standing::Current);
+        let found = in_force.map_or(NO_REVISION, |entry| entry.revision.as_str());
+        let newest = history.first().map_or(NO_REVISION, |entry| entry.revision.as_str());
         match expect {
-            Some(expected) if expected != found => Err(CommandError::Expectation {
+            Some(expected) if ![found, newest].contains(&expected) => Err(CommandError::Expectation {
                 group: self.group.clone(),
                 file: self.file.cloned(),
                 expected: expected.to_owned(),

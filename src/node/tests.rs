@@ -9,10 +9,11 @@ use super::{
 };
 use crate::base::{FileName, GroupId, Hash, Mono, NodeId, Now, Role, TokenId, Wall};
 use crate::census::{Liveness, Standing};
-use crate::records::Write;
 use crate::records::value::{
-    Batch, DesiredState, FileContent, InlineBytes, MemberStatus, RolloutOptions, ServiceState, TokenRecord,
+    Batch, DesiredState, FileContent, InlineBytes, MemberStatus, Rollout, RolloutOptions, RolloutStatus, ServiceState,
+    Target, TokenRecord,
 };
+use crate::records::{Key, Write};
 use crate::ring::{Identity, Profile};
 
 fn at(seconds: u64) -> Now {
@@ -101,6 +102,30 @@ fn the_same_config_again_is_no_new_revision() {
     let first = apply(&mut node, 1, "a = 1", None).unwrap();
     assert_eq!(apply(&mut node, 2, "a = 1", None).unwrap(), first);
     assert_eq!(node.census().config_history(&group()).len(), 1);
+}
+
+#[test]
+fn a_config_that_was_rolled_back_can_be_applied_again() {
+    let mut node = node_with(false);
+    let first = apply(&mut node, 1, "a = 1", None).unwrap();
+    let second = apply(&mut node, 2, "a = 2", None).unwrap();
+    let config = |revision: &str| Target { config: Some(revision.to_owned()), ..Target::default() };
+    let rollout = Rollout {
+        id: 1,
+        step: 1,
+        asked_parts: node.census().group(&group()).asked_parts,
+        from: config(&first),
+        to: config(&second),
+        status: RolloutStatus::RolledBack,
+        ..Rollout::default()
+    };
+    node.try_put_value(at(3), Key::rollout(&group()), &rollout, 0).unwrap();
+    node.settle(at(3));
+    assert_eq!(in_force(&node), "a = 1");
+    // What was seen in force is what is expected, and what was undone is asked for anew.
+    let third = apply(&mut node, 4, "a = 2", Some(&first)).unwrap();
+    assert_ne!(third, second);
+    assert_eq!(in_force(&node), "a = 2");
 }
 
 #[test]

@@ -155,6 +155,8 @@ pub struct Revision {
 pub enum RevisionStatus {
     /// It is in force.
     InForce,
+    /// It is the newest, and a rollout went back from it.
+    RolledBack,
     /// Another one was applied on another side of a partition, and won.
     Superseded,
     /// It was replaced; also what an unknown status of a newer node reads as.
@@ -168,6 +170,7 @@ impl RevisionStatus {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InForce => "in force",
+            Self::RolledBack => "rolled back",
             Self::Superseded => "superseded",
             Self::Replaced => "replaced",
         }

@@ -127,7 +127,7 @@ fn invalid(group: &GroupId) -> Problem {
 pub(super) fn text(group: &GroupId, history: &[ConfigEntry], revision: Option<&str>) -> Result<Config, Problem> {
     let entry = match revision {
         Some(revision) => history.iter().find(|entry| entry.revision == revision),
-        None => history.first(),
+        None => history.iter().find(|entry| entry.standing == Standing::Current),
     };
     match (entry, revision) {
         (Some(entry), _) => {
@@ -146,6 +146,7 @@ pub(super) const fn status(standing: Standing) -> RevisionStatus {
     match standing {
         Standing::Current => RevisionStatus::InForce,
         Standing::Replaced => RevisionStatus::Replaced,
+        Standing::RolledBack => RevisionStatus::RolledBack,
         Standing::Superseded => RevisionStatus::Superseded,
     }
 }
