@@ -15,6 +15,8 @@ pub enum Fate {
     Hangs,
     /// It ends before it is up.
     ExitsAtStart,
+    /// It comes up, and its check says critical from the first time on.
+    NeverOk,
     /// It is ok for a time, and then its check says critical.
     TurnsCritical,
     /// It is ok for a time, and then ends.
@@ -32,13 +34,14 @@ pub struct Make {
     pub after: Duration,
 }
 
-const CODES: [(u8, Option<Fate>); 6] = [
+const CODES: [(u8, Option<Fate>); 7] = [
     (0, None),
     (1, Some(Fate::Warns)),
     (2, Some(Fate::Hangs)),
     (3, Some(Fate::ExitsAtStart)),
     (4, Some(Fate::TurnsCritical)),
     (5, Some(Fate::Exits)),
+    (6, Some(Fate::NeverOk)),
 ];
 
 impl Make {

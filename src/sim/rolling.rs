@@ -349,7 +349,7 @@ fn give_order(cluster: &mut Cluster, host: usize, what: OrderKind) {
 }
 
 fn draw_make(rng: &mut StdRng) -> Make {
-    let fates = [Fate::Warns, Fate::Hangs, Fate::ExitsAtStart, Fate::TurnsCritical, Fate::Exits];
+    let fates = [Fate::Warns, Fate::Hangs, Fate::ExitsAtStart, Fate::NeverOk, Fate::TurnsCritical, Fate::Exits];
     let fate = hits(rng, 400).then(|| fates[rng.random_range(0..fates.len())]);
     // Shorter than it has to be ok, or longer; on all machines, or on some.
     Make { fate, every: rng.random_range(1..4), after: Duration::from_millis(rng.random_range(0..10) * 100) }

@@ -176,18 +176,24 @@ impl FakeService {
         match event {
             ServiceEvent::Started(number) if *number == process.number && process.phase == Phase::Starting => {
                 process.phase = Phase::Up;
-                process.health = if process.fate == Some(Fate::Warns) { Health::Warning } else { Health::Ok };
+                process.health = match process.fate {
+                    Some(Fate::Warns) => Health::Warning,
+                    Some(Fate::NeverOk) => Health::Critical,
+                    Some(Fate::Hangs | Fate::ExitsAtStart | Fate::TurnsCritical | Fate::Exits) | None => Health::Ok,
+                };
             }
             ServiceEvent::Stopped(number) if *number == process.number => self.process = None,
             ServiceEvent::Fate(number) if *number == process.number && process.phase != Phase::Stopping => {
                 match process.fate {
                     Some(Fate::TurnsCritical) => process.health = Health::Critical,
                     Some(Fate::Exits | Fate::ExitsAtStart) => self.process = None,
-                    Some(Fate::Hangs | Fate::Warns) | None => {}
+                    Some(Fate::Hangs | Fate::Warns | Fate::NeverOk) | None => {}
                 }
             }
             ServiceEvent::Exit if process.phase == Phase::Up => self.process = None,
-            ServiceEvent::Health(health) if process.phase == Phase::Up && process.fate != Some(Fate::TurnsCritical) => {
+            ServiceEvent::Health(health)
+                if process.phase == Phase::Up && !matches!(process.fate, Some(Fate::TurnsCritical | Fate::NeverOk)) =>
+            {
                 process.health = *health;
             }
             ServiceEvent::RingReady
@@ -310,7 +316,9 @@ impl FakeService {
                 effects.push(Effect::After(start, ServiceEvent::Started(number)));
                 effects.push(Effect::After(start + make.after, ServiceEvent::Fate(number)));
             }
-            Some(Fate::Warns) | None => effects.push(Effect::After(start, ServiceEvent::Started(number))),
+            Some(Fate::Warns | Fate::NeverOk) | None => {
+                effects.push(Effect::After(start, ServiceEvent::Started(number)));
+            }
         }
         let (phase, health, fate) = (Phase::Starting, Health::Unknown, make.fate);
         self.process = Some(Process { number, target, phase, health, fate });

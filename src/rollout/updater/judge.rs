@@ -167,7 +167,7 @@ impl Next<'_> {
     }
 
     /// A member that may be on its way back by itself is out until it has shown what it is.
-    fn interrupted(&mut self, record: &mut Rollout, grant: &Grant) {
+    pub(super) fn interrupted(&mut self, record: &mut Rollout, grant: &Grant) {
         self.notes.push(RolloutNote::Withdrawn { rollout: record.id, member: grant.member });
         if record.failed.iter().any(|failure| failure.member == grant.member) {
             return;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::base::{Mono, NodeId, Now, Term, Wall};
 use crate::census::GroupView;
-use crate::records::value::{Aftermath, Grant, Rollout, RolloutStatus, TurnKind};
+use crate::records::value::{Aftermath, Grant, Health, Rollout, RolloutStatus, TurnKind, TurnPhase};
 
 use super::super::action::RolloutNote;
 use super::super::order;
@@ -65,6 +65,7 @@ impl<'a> Next<'a> {
         self.supersede(&mut record);
         self.follow_options(&mut record);
         self.withdraw(&mut record);
+        self.interrupt(&mut record);
         self.grant(&mut record);
         self.finish(&mut record);
         let taken_over = *term < self.term;
@@ -122,6 +123,32 @@ impl<'a> Next<'a> {
         for grant in withdrawn {
             self.notes.push(RolloutNote::Withdrawn { rollout: record.id, member: grant.member });
         }
+    }
+
+    /// Takes turns back that have come to nothing good so far, where what they lead to is not wanted any more: whose member
+    /// has changed over, and is critical. It would be waited for until its deadline, and goes back at once instead. One
+    /// that is well comes to its end soon, and one that is changing over is not cut short: a hook of it may be at work.
+    fn interrupt(&mut self, record: &mut Rollout) {
+        // Where nobody is to be put back, a member that failed stays as it is for a person to look at.
+        if !record.options.restore_failed || !(record.status == RolloutStatus::RollingBack || self.is_due(record)) {
+            return;
+        }
+        for grant in std::mem::take(&mut record.in_turn) {
+            if grant.kind == TurnKind::Forward && self.is_critical_in(record.id, &grant) {
+                self.interrupted(record, &grant);
+            } else {
+                record.in_turn.push(grant);
+            }
+        }
+    }
+
+    /// Whether the member can be reached, has changed over in this turn, and its check says critical.
+    fn is_critical_in(&self, rollout: u64, grant: &Grant) -> bool {
+        let Some(member) = self.view.members.get(&grant.member) else { return false };
+        let verifies = member.status.turn.as_ref().is_some_and(|report| {
+            (report.rollout, report.turn, report.phase) == (rollout, grant.turn, TurnPhase::Verifying)
+        });
+        verifies && member.status.health == Health::Critical && order::answers(self.view, grant.member)
     }
 
     /// Gives turns.
