@@ -304,6 +304,40 @@ fn a_release_that_is_mended_supersedes_the_one_that_failed() {
     wait_version(&all(&ring), "1.1.1");
 }
 
+/// Rolls out a release that is never well, with minutes to become so, and waits until its first member says critical.
+fn critical_with_time_to_spare(ring: &Ring) {
+    let bad = release(ring, "1.1.0", Kind::Unhealthy);
+    let observer = &ring.nodes[1];
+    assert_eq!(update(observer, &bad, &["--no-wait", "--min-healthy", "200ms", "--deadline", "10m"]).code, 0);
+    let canary = &ring.nodes[order(ring)[0]];
+    wait_phase(observer, &node_id(canary), "verifying");
+    wait_until("the canary is critical", || {
+        let view = observer.try_json(&["group", "show", GROUP]);
+        let members = view.as_ref().and_then(|view| view["members"].as_array()).into_iter().flatten();
+        members.into_iter().any(|member| member["health"] == "critical")
+    });
+}
+
+#[test]
+fn a_rollback_does_not_wait_until_a_critical_member_has_had_its_time() {
+    let ring = fleet(3);
+    critical_with_time_to_spare(&ring);
+    let answer = ring.nodes[2].sup(&["rollout", "rollback", GROUP]);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    wait_version(&all(&ring), "1.0.0");
+    wait_rollout(&ring.nodes[0], "rolled-back");
+}
+
+#[test]
+fn a_mended_release_does_not_wait_until_a_critical_member_has_had_its_time() {
+    let ring = fleet(3);
+    critical_with_time_to_spare(&ring);
+    let good = release(&ring, "1.1.1", Kind::Good);
+    let answer = update(&ring.nodes[2], &good, &QUICK);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    wait_version(&all(&ring), "1.1.1");
+}
+
 #[test]
 fn a_release_that_was_rolled_back_stays_away_until_it_is_asked_for_again() {
     let ring = fleet(3);
