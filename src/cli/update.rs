@@ -81,6 +81,11 @@ async fn archive(client: &Client, globals: &Globals, args: &UpdateArgs) -> Resul
         };
         return pack(&args.group, path, key.as_ref());
     }
+    if args.sign.is_some() {
+        let detail = format!("{} is packed already, and --sign is for what is packed here", path.display());
+        return Err(Problem::new(ProblemKind::BadRequest, detail)
+            .next("sign it when it is packed: sup plan pack DIR --sign KEY; or name the plan's directory"));
+    }
     let limit = u64::try_from(RELEASE_BODY_BYTES).unwrap_or(u64::MAX);
     if meta.len() > limit {
         let detail = format!("{} has {} bytes, and a release at most {limit}", path.display(), meta.len());

@@ -129,10 +129,14 @@ next: sup restart redis, on each node
 }
 
 #[tokio::test]
-async fn an_update_of_what_is_not_there_says_what_was_meant() {
+async fn an_update_of_what_is_not_there_or_cannot_be_says_what_was_meant() {
     let served = served();
     let ended = sup(&served, &["update", "redi.default", "."]).await;
     assert_eq!(ended.err, "error: no group redi.default\nnext: did you mean redis.default?\n");
+    let (_dir, file) = archive(10);
+    let ended = sup(&served, &["update", "redis.default", &file, "--sign", "ci.key"]).await;
+    assert_eq!(ended.code, 2, "{}", ended.err);
+    assert!(ended.err.contains("is packed already") && ended.err.contains("sup plan pack DIR --sign"), "{}", ended.err);
     let ended = sup(&served, &["update", "redis.default", "/nowhere.sup"]).await;
     assert_eq!(ended.code, 1);
     assert!(ended.err.contains("cannot read /nowhere.sup") && ended.err.contains("sup plan pack"), "{}", ended.err);
