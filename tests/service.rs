@@ -472,7 +472,7 @@ async fn what_keeps_a_service_from_running_is_said() {
             PLAN,
             vec![("init", "echo no luck >&2; exit 3")],
             ServiceState::Backoff,
-            "the init hook exited with 3: no luck",
+            "the init hook exited with 3: “no luck”",
         ),
         (PLAN, vec![("install", "exit 1")], ServiceState::Failed, "the install hook exited with 1"),
         (PLAN, vec![("run", "exit 5")], ServiceState::Backoff, "the process exited with status 5"),
@@ -648,7 +648,7 @@ async fn a_release_that_fails_its_check_fails_its_turn_with_what_the_check_said_
     let status = rig.end_of_turn(1).await;
     let report = status.member.turn.clone().unwrap();
     assert_eq!(report.phase, TurnPhase::Failed);
-    assert_eq!(report.why, "not ok within 2s: exited with 2: the schema is unknown");
+    assert_eq!(report.why, "not ok within 2s: exited with 2: “the schema is unknown”");
     assert_eq!(report.output, "the schema is unknown\n");
     assert_eq!(
         (status.member.ident.as_str(), &status.member.target),
@@ -676,7 +676,7 @@ async fn a_release_that_exits_or_hangs_is_left_at_once_whatever_its_hooks_do() {
         let report = rig.end_of_turn(1).await.member.turn.clone().unwrap();
         assert_eq!(report.phase, TurnPhase::Failed, "{hook:?}");
         if hook.0 == "run" {
-            assert_eq!(report.why, "the process exited with status 1: cannot open the database");
+            assert_eq!(report.why, "the process exited with status 1: “cannot open the database”");
             assert_eq!(report.output, "cannot open the database");
         }
         let begun = Instant::now();

@@ -3,7 +3,7 @@
 //! | role | may |
 //! | --- | --- |
 //! | nobody | ask whether the supervisor and a service are well: load balancers have no token |
-//! | `read` | look at the ring, groups, services, rollouts, events and metrics; see no config, no logs, no output of hooks and health checks: passwords are in there |
+//! | `read` | look at the ring, groups, services, rollouts, events and metrics; see no config, no logs, no word of hooks, health checks and services: passwords are in there |
 //! | `operate` | see those, too; change config, files and desired state; stop and restart; steer rollouts, also to a release that is there already |
 //! | `admin` | everything: bring in code (services, releases), end the supervisor, send nodes away, give up councils, keys and tokens |
 //!

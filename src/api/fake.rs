@@ -225,6 +225,12 @@ impl Fake {
         self.changes.send(Event { at: NOON, kind, group, node_id: None, message: "it changed".into() }).ok();
     }
 
+    /// Tells of something in these words.
+    pub(crate) fn say(&self, message: &str) {
+        let event = Event { at: NOON, kind: EventKind::Group, group: None, node_id: None, message: message.to_owned() };
+        self.changes.send(event).ok();
+    }
+
     pub(crate) fn listeners(&self) -> usize {
         self.changes.receiver_count()
     }

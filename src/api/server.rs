@@ -22,6 +22,7 @@ mod reply;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod veil;
 
 use std::time::Duration;
 

@@ -50,7 +50,7 @@ pub(super) async fn check(check: &Check, limit: Duration) -> Verdict {
     let late =
         |what: &str| Verdict::new(Health::Critical, format!("{what}: no answer within {}", period::format(limit)));
     match check {
-        Check::Http(url) => timeout(limit, http(url)).await.unwrap_or_else(|_| late(url)),
+        Check::Http(url) => timeout(limit, http(url)).await.unwrap_or_else(|_| late(shown(url))),
         Check::Tcp(address) => timeout(limit, tcp(address)).await.unwrap_or_else(|_| late(address)),
         Check::Command(command) => {
             let command = HookCommand { timeout: limit, ..command.clone() };
@@ -87,11 +87,17 @@ async fn http(url: &str) -> Verdict {
         let said = format!("{url:?} is not an http URL, such as http://127.0.0.1:8080/health");
         return Verdict::new(Health::Unknown, said);
     };
+    let url = shown(url);
     match request.status().await {
         Ok(status @ 200..=399) => Verdict::new(Health::Ok, format!("{url}: {status}")),
         Ok(status) => Verdict::new(Health::Critical, format!("{url}: it answers {status}")),
         Err(error) => Verdict::new(Health::Critical, format!("{url}: {error}")),
     }
+}
+
+/// The URL without its query, in which there may be a password.
+fn shown(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or(url)
 }
 
 /// What a URL asks of whom.

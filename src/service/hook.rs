@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
+use crate::base::quote;
 
 /// How long the output of a hook that has exited is waited for.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -96,7 +97,7 @@ impl HookRun {
     /// How it ended and the last thing that it said, for a person.
     pub(super) fn summary(&self) -> String {
         match self.output.last_line() {
-            Some(line) => format!("{}: {line}", self.outcome),
+            Some(line) => format!("{}: {}", self.outcome, quote(line)),
             None => self.outcome.to_string(),
         }
     }
@@ -388,6 +389,6 @@ mod tests {
     #[tokio::test]
     async fn a_killed_hook_names_the_signal_and_the_last_words() {
         let ran = ran(&shell("echo last words; kill -9 $$")).await;
-        assert_eq!(ran.summary(), "was killed by SIGKILL: last words");
+        assert_eq!(ran.summary(), "was killed by SIGKILL: “last words”");
     }
 }

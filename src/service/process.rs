@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::ground::{shim_socket, state_dir};
 use super::load::Loaded;
 use super::machine::{EndedBy, ProcessEnd};
-use crate::base::{GroupId, Mono, Wall};
+use crate::base::{GroupId, Mono, Wall, quote};
 use crate::plan::Resource as PlanResource;
 use crate::shim::log::{Query, Stream, tail};
 use crate::shim::{
@@ -101,7 +101,7 @@ pub(super) fn last_words(logs: &Path, started: Wall) -> LastWords {
 /// What an exit means.
 pub(super) fn end_of(exit: &Exit, last_words: &LastWords) -> ProcessEnd {
     let how = match (exit.how, last_words.line()) {
-        (ExitHow::Code(code), Some(words)) if code != 0 => format!("{}: {words}", exit.how),
+        (ExitHow::Code(code), Some(words)) if code != 0 => format!("{}: {}", exit.how, quote(&words)),
         (ExitHow::Code(_), _) => exit.how.to_string(),
         (ExitHow::Signal(_) | ExitHow::Unseen, _) => format!("was {}", exit.how),
     };

@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::refusals::{Refusals, Refused};
+use super::veil::veiled;
 use crate::api::access::{Need, need, others};
 use crate::api::token::{TOKEN_BYTES, Token};
 use crate::api::{Backend, Problem, ProblemKind};
@@ -136,7 +137,8 @@ pub(super) async fn admit<B: Backend>(
         (Ok(_), Some(others)) => wrong_method(&request, &others),
         (Ok(granted), None) => {
             request.extensions_mut().insert(granted);
-            next.run(request).await
+            let response = next.run(request).await;
+            if granted.sees_output() { response } else { veiled(response).await }
         }
         (Err((why, problem)), _) => {
             // The pattern, not the path: what was typed may be long, and anything.

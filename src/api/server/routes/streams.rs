@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -12,11 +13,12 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::{Context, bad_query, part};
+use crate::api::server::admission::Granted;
 use crate::api::server::body::Stream;
 use crate::api::server::reply;
 use crate::api::shape::{Event, EventKind, LogsRequest, Time};
 use crate::api::{Backend, Changes, Lines, Problem};
-use crate::base::{GroupId, Wall};
+use crate::base::{GroupId, Wall, without_quotations};
 
 /// Pieces that wait for a slow reader. What does not fit waits in the broadcast channel, whose readers are told when
 /// they missed something, and in the log file.
@@ -32,17 +34,24 @@ pub(super) struct EventsQuery {
 /// misses nothing.
 pub(super) async fn events<B: Backend>(
     State(context): State<Context<B>>,
+    Extension(granted): Extension<Granted>,
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
     let changes = context.backend.subscribe(query.group.as_ref());
     let (pieces, stream) = mpsc::channel(PIECES);
-    let pump = pump_events(changes, query.group, pieces, context.limits.keep_alive);
+    let pump = pump_events(changes, granted, query.group, pieces, context.limits.keep_alive);
     tokio::spawn(context.stop.run_until_cancelled_owned(pump));
     Ok(reply::stream("text/event-stream", Stream(stream)))
 }
 
-async fn pump_events(mut changes: Changes, group: Option<GroupId>, pieces: mpsc::Sender<Bytes>, keep_alive: Duration) {
+async fn pump_events(
+    mut changes: Changes,
+    granted: Granted,
+    group: Option<GroupId>,
+    pieces: mpsc::Sender<Bytes>,
+    keep_alive: Duration,
+) {
     let mut beat = tokio::time::interval(keep_alive);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -50,7 +59,7 @@ async fn pump_events(mut changes: Changes, group: Option<GroupId>, pieces: mpsc:
             // The first beat is at once: it takes the head with it.
             _ = beat.tick() => Bytes::from_static(b":\n\n"),
             change = changes.recv() => match change {
-                Ok(event) if is_about(&event, group.as_ref()) => frame(&event),
+                Ok(event) if is_about(&event, group.as_ref()) => frame(&shown(event, granted)),
                 Ok(_) => continue,
                 Err(RecvError::Lagged(missed)) => frame(&missed_event(missed)),
                 Err(RecvError::Closed) => return,
@@ -61,6 +70,14 @@ async fn pump_events(mut changes: Changes, group: Option<GroupId>, pieces: mpsc:
             return;
         }
     }
+}
+
+/// The event as this reader may see it.
+fn shown(event: Event, granted: Granted) -> Event {
+    if granted.sees_output() {
+        return event;
+    }
+    Event { message: without_quotations(&event.message).into_owned(), ..event }
 }
 
 /// Whether a reader of one group is to be told. Changes that name no group may concern any.

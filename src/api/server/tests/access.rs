@@ -18,7 +18,7 @@ use crate::api::server::refusals::Refused;
 use crate::api::server::{Admission, Limits, Openness, serve_tcp};
 use crate::api::shape::TokenRequest;
 use crate::api::token::Token;
-use crate::base::{Role, TokenId};
+use crate::base::{Role, TokenId, quote};
 
 /// A fake on TCP, until it is dropped.
 struct Guarded {
@@ -53,6 +53,11 @@ impl Guarded {
             String::from_utf8_lossy(&start)[9..].parse().unwrap()
         };
         tokio::time::timeout(PATIENCE, talk).await.expect("no answer")
+    }
+
+    fn client(&self, role: Role) -> Client {
+        let server = Server { host: "127.0.0.1".to_owned(), port: self.address.port() };
+        Client::new(Endpoint::Http(server)).with_token(token(role))
     }
 
     async fn body(&self, path: &str, role: Role) -> String {
@@ -188,6 +193,29 @@ async fn what_hooks_and_checks_write_is_for_those_who_may_operate() {
     for (role, shown) in [(Role::Read, false), (Role::Operate, true)] {
         let health = guarded.body("/services/redis/default/health", role).await;
         assert_eq!(health.contains("PONG"), shown, "{role}: {health}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_program_said_is_left_out_of_every_text_for_those_who_only_read() {
+    let guarded = Guarded::new().await;
+    let why = format!("the init hook exited with 3: {}", quote("password=s3cret"));
+    guarded.fake.change(|state| {
+        state.service.member.why.clone_from(&why);
+        state.group.members.iter_mut().flatten().for_each(|member| member.why.clone_from(&why));
+        state.rollout.members.iter_mut().for_each(|member| member.why.clone_from(&why));
+    });
+    let paths = ["/v1/groups/redis.default", "/v1/groups/redis.default/members", "/v1/groups/redis.default/rollout"];
+    for path in [&paths[..], &["/v1/services", "/v1/services/redis"]].concat() {
+        assert!(guarded.body(path, Role::Operate).await.contains("s3cret"), "{path}");
+        let body = guarded.body(path, Role::Read).await;
+        assert!(body.contains("the init hook exited with 3: “...”") && !body.contains("s3cret"), "{path}: {body}");
+    }
+    for (role, shown) in [(Role::Read, false), (Role::Operate, true)] {
+        let mut events = guarded.client(role).events(None).await.unwrap();
+        guarded.fake.say(&why);
+        let message = events.next().await.unwrap().unwrap().message;
+        assert_eq!(message.contains("s3cret"), shown, "{role}: {message}");
     }
 }
 
