@@ -134,15 +134,22 @@ impl Ring {
         }
     }
 
-    /// Looks whether somebody dead is back: a partition that healed, or a node that forgot its peers.
+    /// Looks whether somebody dead is back: a partition that healed, or a node that forgot its peers. And a suspect, too:
+    /// what was gossiped of a suspicion during a short cut never reached it, so that it would not refute it before the
+    /// suspicion's time is up.
     pub(super) fn heal(&mut self, now: Mono) {
         let active = u32::try_from(self.view.active().count().div_ceil(HEALERS)).unwrap_or(u32::MAX);
         let period = self.pace.heal_period.saturating_mul(active);
         let jitter = period.mul_f64(self.rng.random_range(0.5..1.5));
         self.alarms.arm(now + jitter, Round::Heal);
-        for dead in self.pick(1, |entry| entry.member.state == MemberState::Down) {
-            let members = self.living(&[]);
-            self.exchange_with(dead.address, members, Errand::Exchange);
+        let is_missed = |entry: &Entry| matches!(entry.member.state, MemberState::Down | MemberState::Suspect);
+        for missed in self.pick(1, is_missed) {
+            if let Some((incarnation, State::Suspect)) = self.swim.standing(&missed) {
+                self.ask_to_refute(missed, incarnation, Errand::Exchange);
+            } else {
+                let members = self.living(&[]);
+                self.exchange_with(missed.address, members, Errand::Exchange);
+            }
         }
     }
 

@@ -174,6 +174,21 @@ fn a_partition_of_forty_heals_within_ten_seconds() {
     assert!(net.all_see(40), "it did not stay healed");
 }
 
+/// While a cut is shorter than a suspicion, what is gossiped of the suspicions does not reach those who could refute them.
+#[test]
+fn a_cut_that_was_shorter_than_a_suspicion_is_forgotten_before_the_suspicions_are_over() {
+    for seed in 1..=12 {
+        let mut net = Net::joined(seed, 5);
+        net.run(Duration::from_secs(10));
+        net.cut(2);
+        net.run(Duration::from_secs(3));
+        assert!(net.count(|event| matches!(event, RingEvent::Suspect { .. })) > 0);
+        net.cut(0);
+        let all_alive = |net: &Net| (0..5).all(|index| net.all_know(index, MemberState::Alive));
+        assert!(net.run_until(Duration::from_millis(3_500), all_alive), "seed {seed}: somebody is suspect still");
+    }
+}
+
 #[test]
 fn a_goodbye_is_known_at_once_and_is_not_a_death() {
     for (seed, count) in [(10, 5), (11, 80)] {
