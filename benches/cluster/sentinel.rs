@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use crate::harness::wait_for_within;
 use crate::netns::Hosts;
-use crate::partition::{Outcome, PATIENCE, cut_off, wait_follows};
+use crate::partition::{Outcome, cut_off, wait_follows};
 use crate::redis_client::Redis;
 
 const HOSTS: usize = 5;
 /// So many have to agree that the master is down: a majority. All else is as sentinel has it by default.
 const QUORUM: usize = 3;
 const PORT: u16 = 26379;
+/// How long any of it may take: a sentinel waits for half a minute before it takes a master for down.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Five redis and five sentinels, one of each on each host.
 struct Five {
@@ -90,9 +92,9 @@ pub fn measure(rounds: usize) {
         let master = five.wait_whole();
         let nodes = &five.hosts.ring.nodes;
         for node in nodes.iter().filter(|node| node.ip != nodes[master].ip) {
-            wait_follows(node.ip, nodes[master].ip);
+            wait_follows(PATIENCE, node.ip, nodes[master].ip);
         }
-        let outcome = cut_off(&five.hosts, master, || {
+        let outcome = cut_off(&five.hosts, master, PATIENCE, || {
             five.wait_whole();
         });
         let Outcome { both, again, whole, follows } = outcome;

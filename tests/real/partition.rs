@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::harness::{plan, wait_for_within, wait_until};
+use crate::harness::{PATIENCE, plan, wait_for_within, wait_until};
 use crate::netns::Hosts;
 use crate::redis_client::{Redis, replication};
 
 const GROUP: &str = "redis.default";
 const HOSTS: usize = 5;
-/// How long any of it may take: others than sup, which this is also measured with, take most of a minute.
-pub const PATIENCE: Duration = Duration::from_secs(120);
 /// The pause between two writes of one client.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -76,7 +74,7 @@ fn wait_in_sync(hosts: &Hosts) -> usize {
     let (leader, _) = hosts.ring.wait_leader(GROUP);
     for (number, node) in hosts.ring.nodes.iter().enumerate() {
         if number != leader {
-            wait_follows(node.ip, hosts.ring.nodes[leader].ip);
+            wait_follows(PATIENCE, node.ip, hosts.ring.nodes[leader].ip);
         }
         node.wait_healthy(GROUP);
     }
@@ -84,8 +82,8 @@ fn wait_in_sync(hosts: &Hosts) -> usize {
 }
 
 /// Waits until one redis is a replica of the other, in sync.
-pub fn wait_follows(ip: Ipv4Addr, leader: Ipv4Addr) {
-    wait_for_within(PATIENCE, &format!("redis on {ip} follows {leader}"), || {
+pub fn wait_follows(patience: Duration, ip: Ipv4Addr, leader: Ipv4Addr) {
+    wait_for_within(patience, &format!("redis on {ip} follows {leader}"), || {
         let follows = replication(ip, "master_host") == Some(leader.to_string())
             && replication(ip, "master_link_status").as_deref() == Some("up");
         follows.then_some(())
@@ -95,11 +93,11 @@ pub fn wait_follows(ip: Ipv4Addr, leader: Ipv4Addr) {
 /// Cuts the leader and another one off from the other three, and heals the cut again.
 pub fn cut(hosts: &Hosts) -> Outcome {
     let leader = wait_in_sync(hosts);
-    cut_off(hosts, leader, || hosts.ring.wait_whole())
+    cut_off(hosts, leader, PATIENCE, || hosts.ring.wait_whole())
 }
 
-/// The same, whoever looks after the five, and however it is seen that all see all.
-pub fn cut_off(hosts: &Hosts, leader: usize, wait_whole: impl FnOnce()) -> Outcome {
+/// The same, whoever looks after the five, with as much patience as these need, and however it is seen that all see all.
+pub fn cut_off(hosts: &Hosts, leader: usize, patience: Duration, wait_whole: impl FnOnce()) -> Outcome {
     let companion = (leader + 1) % HOSTS;
     let majority: Vec<usize> = (0..HOSTS).filter(|number| ![leader, companion].contains(number)).collect();
     let smaller: Vec<Client> = [leader, companion].map(|host| Client::start(hosts, host)).into();
@@ -107,7 +105,7 @@ pub fn cut_off(hosts: &Hosts, leader: usize, wait_whole: impl FnOnce()) -> Outco
 
     let began = Instant::now();
     hosts.cut(&[leader, companion]);
-    let successor = wait_for_within(PATIENCE, "the larger side has a leader that takes writes", || {
+    let successor = wait_for_within(patience, "the larger side has a leader that takes writes", || {
         majority
             .iter()
             .copied()
@@ -122,7 +120,7 @@ pub fn cut_off(hosts: &Hosts, leader: usize, wait_whole: impl FnOnce()) -> Outco
     };
     wait_whole();
     let whole = healed.elapsed();
-    wait_follows(hosts.ring.nodes[leader].ip, hosts.ring.nodes[successor].ip);
+    wait_follows(patience, hosts.ring.nodes[leader].ip, hosts.ring.nodes[successor].ip);
     let follows = healed.elapsed();
 
     let last_of_smaller = smaller.into_iter().flat_map(Client::end).max();
